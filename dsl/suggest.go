@@ -1,0 +1,54 @@
+package dsl
+
+import "unicode/utf8"
+
+// Suggest returns the one of the candidates that word was most likely meant to
+// be: the nearest by Damerau-Levenshtein distance (insert, delete, replace,
+// swap two neighbours), at most 2 away and less than half of the word. The
+// first one wins a tie. It returns "" if there is none, or if word is itself a
+// candidate.
+func Suggest(word string, candidates []string) string {
+	best, bestDist := "", 3
+	for _, c := range candidates {
+		if c == word {
+			return ""
+		}
+		// A word of two letters has everything near it: allow one change there
+		// only if one letter stays.
+		limit := min(bestDist-1, max(utf8.RuneCountInString(word), utf8.RuneCountInString(c))/2)
+		if d := editDistance(word, c); d <= limit {
+			best, bestDist = c, d
+		}
+	}
+	return best
+}
+
+// editDistance is the Damerau-Levenshtein distance in its "optimal string
+// alignment" form: no piece is edited twice.
+func editDistance(a, b string) int {
+	s, t := []rune(a), []rune(b)
+	if diff := len(s) - len(t); diff > 2 || diff < -2 {
+		return max(diff, -diff) // far enough: nobody asks for more than 2
+	}
+	rows := make([][]int, len(s)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(t)+1)
+		rows[i][0] = i
+	}
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(s); i++ {
+		for j := 1; j <= len(t); j++ {
+			change := 1
+			if s[i-1] == t[j-1] {
+				change = 0
+			}
+			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, rows[i-1][j-1]+change)
+			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
+		}
+	}
+	return rows[len(s)][len(t)]
+}
