@@ -279,11 +279,11 @@ type AssignStmt struct {
 }
 
 // Bad stands for text that could not be parsed; the error is in the
-// diagnostics. Name is the name that it declares, if that could be read, so
-// that uses of it need not be reported as well.
+// diagnostics. Names are the names that it seems to declare, so that uses of
+// them need not be reported as well.
 type Bad struct {
 	Span
-	Name string
+	Names []string
 }
 
 func (*DimDecl) declNode()   {}

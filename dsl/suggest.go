@@ -4,7 +4,7 @@ import "unicode/utf8"
 
 // Suggest returns the one of the candidates that word was most likely meant to
 // be: the nearest by Damerau-Levenshtein distance (insert, delete, replace,
-// swap two neighbours), at most 2 away and less than half of the word. The
+// swap two neighbours), at most 2 away and at most half of the word. The
 // first one wins a tie. It returns "" if there is none, or if word is itself a
 // candidate.
 func Suggest(word string, candidates []string) string {
@@ -13,8 +13,7 @@ func Suggest(word string, candidates []string) string {
 		if c == word {
 			return ""
 		}
-		// A word of two letters has everything near it: allow one change there
-		// only if one letter stays.
+		// Short words have everything near them: half of the letters must stay.
 		limit := min(bestDist-1, max(utf8.RuneCountInString(word), utf8.RuneCountInString(c))/2)
 		if d := editDistance(word, c); d <= limit {
 			best, bestDist = c, d

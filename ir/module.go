@@ -57,10 +57,9 @@ type Trainer struct {
 
 // A Rule is the optimiser instantiated for one copy of one weight.
 type Rule struct {
-	Func    *Func // params: weight, gradient, then moments, then scalars; results: new weight, then new moments
+	Func    *Func // params: weight, gradient, moments…, step (i32, from 0), options (f32 or i32 scalars)…; results: new weight, new moments…
 	Moments []int // API.Trainers[i].Moments, in the order of the params
-	Scalars []int // API.Trainers[i].Scalars, in the order of the params
-	Random  bool  // the last parameter is the random key
+	Random  bool  // the random key is one more parameter, the last
 }
 
 // A Sampler is a generate block.
