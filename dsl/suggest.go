@@ -4,18 +4,23 @@ import "unicode/utf8"
 
 // Suggest returns the one of the candidates that word was most likely meant to
 // be: the nearest by Damerau-Levenshtein distance (insert, delete, replace,
-// swap two neighbours), at most 2 away and at most half of the word. The
-// first one wins a tie. It returns "" if there is none, or if word is itself a
-// candidate.
+// swap two neighbours), at most 2 away. Short words have everything near them:
+// up to four letters only one may differ, and a single letter suggests nothing
+// but what it is the start or end of. The first candidate wins a tie. It
+// returns "" if there is none, or if word is itself a candidate.
 func Suggest(word string, candidates []string) string {
 	best, bestDist := "", 3
 	for _, c := range candidates {
 		if c == word {
 			return ""
 		}
-		// Short words have everything near them: half of the letters must stay.
-		limit := min(bestDist-1, max(utf8.RuneCountInString(word), utf8.RuneCountInString(c))/2)
-		if d := editDistance(word, c); d <= limit {
+		limit := 2
+		if n := max(utf8.RuneCountInString(word), utf8.RuneCountInString(c)); n <= 1 {
+			limit = 0
+		} else if n <= 4 {
+			limit = 1
+		}
+		if d := editDistance(word, c); d <= limit && d < bestDist {
 			best, bestDist = c, d
 		}
 	}

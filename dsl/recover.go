@@ -1,0 +1,319 @@
+package dsl
+
+import (
+	"errors"
+	"regexp"
+	"sync"
+
+	"github.com/alecthomas/participle/v2"
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+type parserSet struct {
+	top     *participle.Parser[gTop]
+	member  *participle.Parser[gMember]
+	entry   *participle.Parser[gEntry]
+	stmt    *participle.Parser[gStmt]
+	generic *participle.Parser[gGeneric]
+	param   *participle.Parser[gParam]
+}
+
+var parsers = sync.OnceValue(func() parserSet {
+	return parserSet{build[gTop](), build[gMember](), build[gEntry](), build[gStmt](), build[gGeneric](), build[gParam]()}
+})
+
+// rules says how the items of one kind of list look, for messages and recovery.
+type rules struct {
+	what     string   // "a statement"
+	keywords []string // what an item may start with, besides names
+	help     string   // for something that no item starts with
+	outer    map[string]bool
+	misplace map[string]string // help for keywords that belong elsewhere
+}
+
+var (
+	topRules = rules{
+		what:     "a declaration",
+		keywords: []string{"package", "import", "dim", "const", "func", "layer", "model", "optimizer"},
+		help:     "it starts with dim, const, func, layer, model or optimizer",
+		misplace: map[string]string{},
+	}
+	memberRules = rules{
+		what: "a member of a layer",
+		keywords: []string{"param", "state", "cache", "const", "dim", "func", "if", "assert",
+			"train", "generate", "names"},
+		help:  "it is a field, `name Layer[dims]`, or starts with param, state, cache, const, dim, func, if, assert, train, generate or names",
+		outer: setOf("package", "import", "layer", "model", "optimizer", "func", "const", "dim"),
+		misplace: map[string]string{
+			"for": "statements stand inside a func", "return": "statements stand inside a func",
+			"var":   "statements stand inside a func; what is kept is declared with `param`, `state` or `cache`",
+			"layer": "layers are declared outside of each other", "model": "models are declared outside of layers",
+			"group": "`group` stands inside a `train` block",
+		},
+	}
+	entryRules = rules{
+		what:     "a setting",
+		keywords: []string{"group", "optimizer"},
+		help:     "it is written `name = value`",
+		outer: setOf("package", "import", "layer", "model", "func", "param", "state", "cache", "train", "generate",
+			"names", "const", "dim"),
+		misplace: map[string]string{},
+	}
+	stmtRules = rules{
+		what:     "a statement",
+		keywords: []string{"return", "for", "if", "var", "const", "assert"},
+		help:     "it is an assignment, or starts with return, for, if, var, const or assert",
+		outer: setOf("package", "import", "layer", "model", "optimizer", "func", "param", "state", "cache", "train",
+			"generate", "names", "dim"),
+		misplace: map[string]string{
+			"else": "`else` stands on the line of the `}` before it", "func": "a func cannot stand inside another one",
+			"param": "`param` is a member of the layer, outside of its funcs", "state": "`state` is a member of the layer, outside of its funcs",
+			"cache": "`cache` is a member of the layer, outside of its funcs", "dim": "dims are declared in the file or in the layer",
+		},
+	}
+)
+
+// parseLoop reads { items }. After a mistake in an item it goes on with the
+// next one; mistakes are kept in l, only a missing { is returned.
+func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Parser[T], r *rules) error {
+	open := *lex.Peek()
+	if !isOp(&open, "{") {
+		return expected("`{`", &open)
+	}
+	indent := lineStart(lex).Pos.Column
+	lex.Next()
+	l.At = tokenSpan(&open)
+	for {
+		t := lex.Peek()
+		switch {
+		case isOp(t, "}"):
+			l.At.End = tokenSpan(lex.Next()).End
+			return nil
+		case t.EOF(), t.Type == tokKeyword && r.outer[t.Value] && t.Pos.Column <= indent && lineStart(lex) == t:
+			l.At.End = toPos(t.Pos)
+			d := fileless(failAt(t, "expected `}`, found "+describe(t), "`{` at "+l.At.Pos.String()+" is never closed"))
+			l.Errs = append(l.Errs, d)
+			return nil
+		case t.Type == tokSemi:
+			lex.Next()
+		default:
+			it := loopItem[T]{at: t.Pos}
+			var err *Diagnostic
+			it.item, it.bad, err = parseItem(lex, parser, r, indent)
+			l.Items = append(l.Items, it)
+			if err != nil {
+				l.Errs = append(l.Errs, err)
+			}
+		}
+	}
+}
+
+// parseItem reads one item and the semicolon behind it. After an error it
+// skips to where the next item may start. An item in braces that is followed
+// by rubbish is returned, with the error.
+func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *rules, indent int) (*T, *Bad, *Diagnostic) {
+	start, rawStart := lex.MakeCheckpoint(), lex.RawCursor()
+	v, err := parser.ParseFromLexer(lex, participle.AllowTrailing(true))
+	atEnd, braced := false, false
+	if err == nil {
+		t := lex.Peek()
+		if t.EOF() || t.Type == tokSemi {
+			lex.Next()
+			return v, nil, nil
+		}
+		if isOp(t, "}") {
+			return v, nil, nil // the list ends here
+		}
+		err, atEnd = expected("end of line", t), true
+		braced = isOp(lastToken(lex), "}")
+	}
+	d := fileless(err)
+	if op, line := danglingOperator(lex, start, d); op != nil {
+		s := tokenSpan(op)
+		d = &Diagnostic{Pos: s.End, End: s.End, Msg: "expected an expression after `" + op.Value + "`, found end of line"}
+		lex.LoadCheckpoint(start)
+		for lex.Peek().Pos.Offset < line.Pos.Offset {
+			lex.Next()
+		}
+		return nil, badItem(lex.Range(rawStart, lex.RawCursor())), d
+	}
+	lex.LoadCheckpoint(start)
+	improve(d, lex, r, atEnd)
+	skipItem(lex, r, indent)
+	if braced {
+		return v, nil, d
+	}
+	return nil, badItem(lex.Range(rawStart, lex.RawCursor())), d
+}
+
+// improve makes the message about the first word of an item, which lex is at,
+// where that word is what is wrong. atEnd tells that the item could be read,
+// but does not end where it should.
+func improve(d *Diagnostic, lex *lexer.PeekingLexer, r *rules, atEnd bool) {
+	first := lex.Peek()
+	if first.Type == tokBad {
+		return
+	}
+	at := tokenSpan(first)
+	atFirst := d.Pos == at.Pos
+	if first.Type == tokIdent && d.Pos.Line == at.Pos.Line {
+		near := Suggest(first.Value, r.keywords)
+		atSecond := d.Pos.Offset == at.End.Offset+1
+		if near != "" && (atFirst || atEnd || atSecond || near == "func" && looksLikeFunc(lex)) {
+			d.Pos, d.End = at.Pos, at.End
+			d.Msg, d.Help = r.what+" cannot start with `"+first.Value+"`", "did you mean `"+near+"`?"
+			return
+		}
+	}
+	if atFirst {
+		d.Msg, d.Help, d.End = r.what+" cannot start with "+describe(first), r.help, at.End
+		if help, ok := r.misplace[first.Value]; ok && first.Type == tokKeyword {
+			d.Help = help
+		}
+	}
+}
+
+// looksLikeFunc tells whether a name and a parenthesis follow the next token.
+func looksLikeFunc(lex *lexer.PeekingLexer) bool {
+	start := lex.MakeCheckpoint()
+	defer lex.LoadCheckpoint(start)
+	lex.Next()
+	return isNameToken(lex.Next()) && isOp(lex.Peek(), "(")
+}
+
+// danglingOperator finds the operator at the end of an earlier line when d
+// complains about an assignment: then that operator lacks its right side. line
+// is the first token of the assignment.
+func danglingOperator(lex *lexer.PeekingLexer, start lexer.Checkpoint, d *Diagnostic) (op, line *lexer.Token) {
+	var toks []*lexer.Token // from the start of the item to the place of the error
+	for i := start.RawCursor(); ; i++ {
+		t := &lex.Range(i, i+1)[0]
+		if t.EOF() || t.Pos.Offset > d.Pos.Offset {
+			return nil, nil
+		}
+		if t.Type == tokSpace || t.Type == tokComment {
+			continue
+		}
+		toks = append(toks, t)
+		if t.Pos.Offset == d.Pos.Offset && t.Type == tokOp && isAssignOp[t.Value] {
+			break
+		}
+	}
+	i := len(toks) - 1
+	for i > 0 && toks[i-1].Pos.Line == toks[len(toks)-1].Pos.Line {
+		i--
+	}
+	if i == 0 || i == len(toks)-1 {
+		return nil, nil
+	}
+	if op := toks[i-1]; op.Type == tokOp && (precedence[op.Value] > 0 || isAssignOp[op.Value]) {
+		return op, toks[i]
+	}
+	return nil, nil
+}
+
+// skipItem goes to the start of the next item: behind the next semicolon
+// outside braces, or before the } that closes the list. Brackets and
+// parentheses do not count: one of them may be what is missing. A keyword that
+// starts a line further out ends the item in any case.
+func skipItem(lex *lexer.PeekingLexer, r *rules, indent int) {
+	depth := 0
+	for n := 0; ; n++ {
+		t := lex.Peek()
+		switch {
+		case t.EOF():
+			return
+		case n > 0 && t.Type == tokKeyword && r.outer[t.Value] && t.Pos.Column <= indent && lineStart(lex) == t:
+			return
+		case isOp(t, "{"):
+			depth++
+		case isOp(t, "}"):
+			if depth == 0 {
+				return
+			}
+			depth--
+		}
+		lex.Next()
+		if t.Type == tokSemi && depth == 0 {
+			return
+		}
+	}
+}
+
+// badItem stands for the tokens that were skipped, without blanks around them.
+func badItem(toks []lexer.Token) *Bad {
+	b := &Bad{}
+	wantName := true // only keywords, names and commas so far: `x, y :=`, `param w f32`
+	for i := range toks {
+		t := &toks[i]
+		if t.Type == tokSpace || t.Type == tokComment || t.Type == tokSemi {
+			continue
+		}
+		s := tokenSpan(t)
+		if !b.Pos.IsValid() {
+			b.Pos = s.Pos
+		}
+		b.End = s.End
+		switch {
+		case wantName && t.Type == tokIdent:
+			b.Names = append(b.Names, t.Value)
+			wantName = i+1 < len(toks) && isOp(&toks[i+1], ",")
+		case !isOp(t, ",") && t.Type != tokKeyword:
+			wantName = false
+		}
+	}
+	return b
+}
+
+// lineStart returns the first token in the line of the next token.
+func lineStart(lex *lexer.PeekingLexer) *lexer.Token {
+	next := lex.Peek()
+	toks := lex.Range(0, lex.RawCursor())
+	first := next
+	for i := len(toks) - 1; i >= 0 && toks[i].Pos.Line == next.Pos.Line; i-- {
+		if toks[i].Type != tokSpace && toks[i].Type != tokSemi {
+			first = &toks[i]
+		}
+	}
+	return first
+}
+
+// lastToken returns the last token that was taken.
+func lastToken(lex *lexer.PeekingLexer) *lexer.Token {
+	toks := lex.Range(0, lex.RawCursor())
+	return &toks[len(toks)-1]
+}
+
+// quotedWant finds the first thing that participle expected: the rest of its
+// list is the tail of a grammar rule, not an alternative.
+var quotedWant = regexp.MustCompile(`\(expected \(*(?:"([^"]+)"|(\w+))`)
+
+var spokenWant = map[string]string{
+	"GType": "a type", "gParams": "`(`", "GTensor": "a declaration",
+}
+
+// fileless makes a Diagnostic, still without its file, of any error of participle.
+func fileless(err error) *Diagnostic {
+	var own *syntaxError
+	if errors.As(err, &own) {
+		return own.d
+	}
+	var unexpected *participle.UnexpectedTokenError
+	if errors.As(err, &unexpected) {
+		t := &unexpected.Unexpected
+		m := quotedWant.FindStringSubmatch(unexpected.Message())
+		switch {
+		case m != nil && m[1] != "":
+			return fileless(expected("`"+m[1]+"`", t))
+		case m != nil && spokenWant[m[2]] != "":
+			return fileless(expected(spokenWant[m[2]], t))
+		}
+		return fileless(failAt(t, "unexpected "+describe(t), ""))
+	}
+	var other participle.Error
+	if errors.As(err, &other) {
+		p := toPos(other.Position())
+		return &Diagnostic{Pos: p, End: p, Msg: other.Message()}
+	}
+	return &Diagnostic{Pos: Pos{Line: 1, Col: 1}, Msg: err.Error()}
+}

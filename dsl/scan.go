@@ -1,0 +1,417 @@
+package dsl
+
+import (
+	"io"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/alecthomas/participle/v2/lexer"
+)
+
+// Token types. participle wants negative numbers below its EOF, which is -1.
+const (
+	tokComment lexer.TokenType = -(iota + 2) // elided
+	tokString
+	tokNumber
+	tokIdent
+	tokKeyword
+	tokOp
+	tokSemi  // `;`, or the end of a line that ends a statement
+	tokBad   // what no token starts with; its message is in badToken
+	tokSpace // elided; a line end is a token of its own
+)
+
+// The values of a tokSemi that is not written as `;` say what stood there.
+const (
+	semiLine  = "\n"
+	semiBrace = "}" // before a closing brace
+	semiEOF   = ""
+)
+
+var tokenSymbols = map[string]lexer.TokenType{
+	"EOF": lexer.EOF, "Comment": tokComment, "String": tokString, "Number": tokNumber, "Ident": tokIdent,
+	"Keyword": tokKeyword, "Op": tokOp, "Semi": tokSemi, "Bad": tokBad, "Space": tokSpace,
+}
+
+// Keywords are the reserved words.
+var Keywords = []string{
+	"package", "import", "dim", "const", "func", "layer", "model", "optimizer", "param", "state", "cache", "var",
+	"if", "else", "for", "range", "return", "assert", "train", "group", "generate", "names",
+}
+
+var isKeyword = setOf(Keywords...)
+
+// startsLine holds the keywords that begin a declaration, member or statement
+// and never stand inside an expression at the start of a line.
+var startsLine = setOf("package", "import", "dim", "const", "func", "layer", "model", "optimizer", "param", "state",
+	"cache", "var", "if", "else", "for", "return", "assert", "train", "group", "generate", "names")
+
+func setOf(words ...string) map[string]bool {
+	set := make(map[string]bool, len(words))
+	for _, w := range words {
+		set[w] = true
+	}
+	return set
+}
+
+// operators, longer ones first.
+var operators = []string{
+	"...", ":=", "+=", "-=", "*=", "/=", "|>", "**", "<=", ">=", "==", "!=", "&&", "||",
+	"+", "-", "*", "/", "%", "@", "<", ">", "!", "=", ".", ",", ":", ";", "(", ")", "[", "]", "{", "}",
+}
+
+// maxNesting bounds brackets in brackets, so that no text can exhaust the
+// stack of a pass that goes down the tree.
+const maxNesting = 200
+
+// scanner cuts a text into tokens. It never fails: what it cannot read becomes
+// a Bad token. All tokens together, with the spaces and without the added
+// semicolons, are the text again.
+type scanner struct {
+	name string
+	src  string
+	pos  lexer.Position // Column counts bytes, other than in participle's own lexers
+	toks []lexer.Token
+	last int    // index of the last token that is not elided, or -1
+	open []byte // brackets that are open
+	deep *lexer.Token
+}
+
+// scan returns the tokens of src, EOF included, and the first bracket that is
+// nested deeper than maxNesting, or nil.
+func scan(name, src string) (toks []lexer.Token, deep *lexer.Token) {
+	s := &scanner{name: name, src: src, pos: lexer.Position{Filename: name, Line: 1, Column: 1}, last: -1}
+	for s.pos.Offset < len(src) {
+		s.next()
+	}
+	if s.endsStatement() {
+		s.semicolon(semiEOF)
+	}
+	return append(s.toks, lexer.EOFToken(s.pos)), s.deep
+}
+
+// emit takes the next n bytes as one token.
+func (s *scanner) emit(t lexer.TokenType, n int) {
+	text := s.src[s.pos.Offset : s.pos.Offset+n]
+	s.toks = append(s.toks, lexer.Token{Type: t, Value: text, Pos: s.pos})
+	if t != tokComment && t != tokSpace {
+		s.last = len(s.toks) - 1
+	}
+	s.pos.Offset += n
+	s.pos.Column += n
+	if text == "\n" {
+		s.pos.Line++
+		s.pos.Column = 1
+	}
+}
+
+// semicolon adds one directly behind the last token, before the blanks and the
+// comment that may follow it: there the node ends that it ends.
+func (s *scanner) semicolon(value string) {
+	t := s.toks[s.last]
+	semi := lexer.Token{Type: tokSemi, Value: value, Pos: t.Pos}
+	semi.Pos.Offset += len(t.Value)
+	semi.Pos.Column += len(t.Value)
+	s.last++
+	s.toks = append(s.toks, lexer.Token{})
+	copy(s.toks[s.last+1:], s.toks[s.last:])
+	s.toks[s.last] = semi
+}
+
+// endsStatement tells whether a statement ends after the last token if a line
+// ends there: Go's rule, but never inside ( ) or [ ].
+func (s *scanner) endsStatement() bool {
+	if s.last < 0 || s.inList() {
+		return false
+	}
+	t := s.toks[s.last]
+	switch t.Type {
+	case tokIdent, tokNumber, tokString, tokBad:
+		return true
+	case tokKeyword:
+		return t.Value == "return"
+	case tokOp:
+		return t.Value == ")" || t.Value == "]" || t.Value == "}" || t.Value == "..."
+	}
+	return false
+}
+
+// inList tells whether the innermost open bracket is ( or [.
+func (s *scanner) inList() bool { return len(s.open) > 0 && s.open[len(s.open)-1] != '{' }
+
+// leaveLists forgets open ( and [ up to the innermost {: the program has
+// reached a place where they must have been closed.
+func (s *scanner) leaveLists() {
+	for s.inList() {
+		s.open = s.open[:len(s.open)-1]
+	}
+}
+
+func (s *scanner) next() {
+	rest := s.src[s.pos.Offset:]
+	switch c := rest[0]; {
+	case c == '\n':
+		if s.inList() && beginsStatement(rest[1:]) {
+			s.leaveLists() // so that one missing bracket does not eat the function
+		}
+		if s.endsStatement() && !continuesWithPipe(rest) {
+			s.semicolon(semiLine)
+		}
+		s.emit(tokSpace, 1)
+	case isBlank(c):
+		s.emit(tokSpace, len(rest)-len(strings.TrimLeft(rest, " \t\r")))
+	case strings.HasPrefix(rest, "\ufeff") && s.pos.Offset == 0:
+		s.emit(tokSpace, len("\ufeff"))
+	case strings.HasPrefix(rest, "//"):
+		s.emit(tokComment, len(strings.TrimRight(firstLine(rest), "\r")))
+	case c == '"':
+		n, ok := scanString(rest)
+		s.emitIf(ok, tokString, n)
+	case isDigit(c) || c == '.' && len(rest) > 1 && isDigit(rest[1]):
+		n, ok := scanNumber(rest)
+		s.emitIf(ok, tokNumber, n)
+	case scanName(rest) > 0:
+		n := scanName(rest)
+		if isKeyword[rest[:n]] {
+			s.emit(tokKeyword, n)
+		} else {
+			s.emit(tokIdent, n)
+		}
+	default:
+		s.operator(rest)
+	}
+}
+
+func (s *scanner) emitIf(ok bool, t lexer.TokenType, n int) {
+	if !ok {
+		t = tokBad
+	}
+	s.emit(t, n)
+}
+
+func (s *scanner) operator(rest string) {
+	op := ""
+	for _, o := range operators {
+		if strings.HasPrefix(rest, o) {
+			op = o
+			break
+		}
+	}
+	switch op {
+	case "":
+		_, n := utf8.DecodeRuneInString(rest)
+		s.emit(tokBad, n)
+		return
+	case ";":
+		s.emit(tokSemi, 1)
+		return
+	case "{":
+		s.leaveLists() // no list contains a brace
+		s.open = append(s.open, '{')
+	case "(", "[":
+		s.open = append(s.open, op[0])
+	case ")", "]":
+		if s.inList() {
+			s.open = s.open[:len(s.open)-1]
+		}
+	case "}":
+		s.leaveLists()
+		if s.endsStatement() {
+			s.semicolon(semiBrace)
+		}
+		if len(s.open) > 0 {
+			s.open = s.open[:len(s.open)-1]
+		}
+	}
+	s.emit(tokOp, len(op))
+	if len(s.open) > maxNesting && s.deep == nil {
+		t := s.toks[s.last]
+		s.deep = &t
+	}
+}
+
+func isBlank(c byte) bool { return c == ' ' || c == '\t' || c == '\r' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func firstLine(s string) string {
+	if i := strings.IndexByte(s, '\n'); i >= 0 {
+		return s[:i]
+	}
+	return s
+}
+
+// continuesWithPipe tells whether the next line that is not empty starts with |>.
+func continuesWithPipe(s string) bool {
+	for s != "" {
+		s = strings.TrimLeft(s, " \t\r\n")
+		if !strings.HasPrefix(s, "//") {
+			return strings.HasPrefix(s, "|>")
+		}
+		s = s[len(firstLine(s)):]
+	}
+	return false
+}
+
+// beginsStatement tells whether a line starts with a word that no expression
+// starts with, a closing brace, or something that is assigned with := or +=.
+func beginsStatement(s string) bool {
+	s = strings.TrimLeft(s, " \t\r")
+	if strings.HasPrefix(s, "}") {
+		return true
+	}
+	n := scanName(s)
+	if n == 0 {
+		return false
+	}
+	if startsLine[s[:n]] {
+		return true
+	}
+	line := firstLine(s)
+	if i := strings.Index(line, "//"); i >= 0 {
+		line = line[:i]
+	}
+	for _, op := range []string{":=", "+=", "-=", "*=", "/="} {
+		// Only names and indices stand on the left side of an assignment.
+		if left, _, found := strings.Cut(line, op); found && !strings.ContainsAny(left, "()=\"") {
+			return true
+		}
+	}
+	return false
+}
+
+// scanName returns the length of the identifier at the start of s, or 0.
+func scanName(s string) int {
+	n := 0
+	for n < len(s) {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if r != '_' && !unicode.IsLetter(r) && (n == 0 || !unicode.IsDigit(r)) {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// scanString returns the length of the string at the start of s; not ok means
+// that its line ends first.
+func scanString(s string) (n int, ok bool) {
+	for n = 1; n < len(s) && s[n] != '\n'; n++ {
+		switch s[n] {
+		case '"':
+			return n + 1, utf8.ValidString(s[:n])
+		case '\\':
+			if n+1 < len(s) && s[n+1] != '\n' {
+				n++
+			}
+		}
+	}
+	return len(strings.TrimRight(s[:n], " \t\r")), false
+}
+
+// scanNumber returns the length of the number at the start of s. It is not ok
+// if a letter follows directly, or if a _ does not stand between two digits.
+func scanNumber(s string) (n int, ok bool) {
+	ok = true
+	digits := func() {
+		for n < len(s) && (isDigit(s[n]) || s[n] == '_') {
+			if s[n] == '_' && (n == 0 || !isDigit(s[n-1]) || n+1 == len(s) || !isDigit(s[n+1])) {
+				ok = false
+			}
+			n++
+		}
+	}
+	digits()
+	if n < len(s) && s[n] == '.' && !strings.HasPrefix(s[n:], "..") {
+		n++
+		digits()
+	}
+	if n < len(s) && (s[n] == 'e' || s[n] == 'E') {
+		exp := n + 1
+		if exp < len(s) && (s[exp] == '+' || s[exp] == '-') {
+			exp++
+		}
+		if exp < len(s) && isDigit(s[exp]) {
+			n = exp
+			digits()
+		}
+	}
+	if m := scanName(s[n:]); m > 0 {
+		return n + m, false
+	}
+	return n, ok
+}
+
+// lmLexer makes the scanner a participle lexer.Definition.
+type lmLexer struct{}
+
+// Symbols returns the names that the grammar's tags use for token types.
+func (lmLexer) Symbols() map[string]lexer.TokenType { return tokenSymbols }
+
+// Lex scans all of r.
+func (lmLexer) Lex(filename string, r io.Reader) (lexer.Lexer, error) {
+	b, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
+	toks, _ := scan(filename, string(b))
+	return &tokenList{toks}, nil
+}
+
+// tokenList hands out tokens that are already there; the last one is EOF.
+type tokenList struct{ toks []lexer.Token }
+
+// Next returns the next token, at the end EOF again and again.
+func (l *tokenList) Next() (lexer.Token, error) {
+	t := l.toks[0]
+	if !t.EOF() {
+		l.toks = l.toks[1:]
+	}
+	return t, nil
+}
+
+// peeking returns the tokens as the parsers read them, without comments and blanks.
+func peeking(toks []lexer.Token) *lexer.PeekingLexer {
+	lex, err := lexer.Upgrade(&tokenList{toks}, tokComment, tokSpace)
+	if err != nil {
+		panic("bug in dsl: " + err.Error()) // tokenList.Next never fails
+	}
+	return lex
+}
+
+// describe names a token in a message.
+func describe(t *lexer.Token) string {
+	switch {
+	case t.EOF(), t.Type == tokSemi && t.Value == semiEOF:
+		return "end of file"
+	case t.Type == tokSemi && t.Value == semiLine:
+		return "end of line"
+	case t.Type == tokKeyword:
+		return "keyword `" + t.Value + "`"
+	}
+	return "`" + t.Value + "`"
+}
+
+// badToken says what is wrong with a Bad token.
+func badToken(t *lexer.Token) (msg, help string) {
+	switch c := t.Value[0]; {
+	case c == '"' && len(t.Value) > 1 && strings.HasSuffix(t.Value, `"`):
+		return "this string is not valid UTF-8", ""
+	case c == '"':
+		return "this string has no end", "add a `\"` at the end of the line; a string cannot span lines"
+	case isDigit(c) || c == '.':
+		if strings.HasSuffix(strings.TrimRight(t.Value, "0123456789_."), "_") || strings.Contains(t.Value, "__") || strings.HasSuffix(t.Value, "_") {
+			return "`" + t.Value + "` is not a number", "a `_` must stand between two digits"
+		}
+		return "`" + t.Value + "` is neither a number nor a name", "a name cannot start with a digit"
+	case !utf8.ValidString(t.Value):
+		return "this byte is not valid UTF-8", ""
+	case c == '^':
+		return "unexpected `^`", "a power is written `**`"
+	case c == '\'':
+		return "unexpected `'`", "strings are written with `\"`"
+	case c == '#':
+		return "unexpected `#`", "comments start with `//`"
+	}
+	return "unexpected `" + t.Value + "`", ""
+}
