@@ -111,7 +111,7 @@ func Mod64(a, b float64) float64 {
 
 // FloorDiv is a/b rounded towards minus infinity, as in Python. Division by
 // zero gives 0, and the one quotient that does not fit, MinInt32 / -1, wraps.
-func FloorDiv(a, b int32) int32 {
+func FloorDiv[I int32 | int](a, b I) I {
 	if b == 0 {
 		return 0
 	}
@@ -124,7 +124,7 @@ func FloorDiv(a, b int32) int32 {
 
 // Mod is the remainder of [FloorDiv]: it has the sign of b, as in Python, and
 // is 0 for b = 0.
-func Mod(a, b int32) int32 {
+func Mod[I int32 | int](a, b I) I {
 	if b == 0 {
 		return 0
 	}
