@@ -1,0 +1,508 @@
+package loop
+
+import (
+	"errors"
+	"fmt"
+	"math"
+)
+
+// A Mem is memory for one buffer: []float32, []float64, []int32 or []bool.
+// F32 buffers may have either float type whatever the width of the arithmetic;
+// the interpreter converts.
+type Mem any
+
+// NewMem allocates n elements of type e, floats 64 bits wide if wide is set.
+func NewMem(e Elem, n int, wide bool) Mem {
+	switch {
+	case e == I32:
+		return make([]int32, n)
+	case e == Bool:
+		return make([]bool, n)
+	case wide:
+		return make([]float64, n)
+	}
+	return make([]float32, n)
+}
+
+// Run interprets k over its whole grid: the meaning of the kernel, and the
+// oracle for whatever prints it. Env has the symbols of k's dims, args one run
+// of memory for each of k.Bufs, ints one number for each of k.Ints. Wide is
+// the build with -float f64. Anything out of bounds is an error.
+func Run(k *Kernel, env map[string]int, wide bool, args []Mem, ints []int) error {
+	p, err := Compile(k, env, wide)
+	if err != nil {
+		return err
+	}
+	return p.Run(args, ints)
+}
+
+// An Interp is a kernel compiled to closures for given dims. It may be run
+// again, but not by two goroutines at once.
+type Interp struct {
+	k     *Kernel
+	n     int // grid
+	lens  []int
+	exec  runner
+	grids bool
+}
+
+// A runner is a machine of either float type.
+type runner interface {
+	bind(i int, e Elem, m Mem) (back func(), err error)
+	run(ints []int, lo, hi int)
+}
+
+// Compile prepares k, which must hold what Verify checks, for running.
+func Compile(k *Kernel, env map[string]int, wide bool) (*Interp, error) {
+	if err := k.Verify(); err != nil {
+		return nil, err
+	}
+	p := &Interp{k: k, grids: k.Grid != nil}
+	for _, b := range k.Bufs {
+		n, err := b.Len.Eval(env)
+		if err != nil {
+			return nil, fmt.Errorf("kernel %s: length of %s: %w", k.Name, b.Name, err)
+		}
+		if n < 0 {
+			return nil, fmt.Errorf("kernel %s: length of %s is %s = %d", k.Name, b.Name, b.Len, n)
+		}
+		p.lens = append(p.lens, n)
+	}
+	var err error
+	if k.Grid != nil {
+		if p.n, err = k.Grid.N.Eval(env); err != nil {
+			return nil, fmt.Errorf("kernel %s: grid: %w", k.Name, err)
+		}
+	}
+	if wide || k.Wide {
+		p.exec, err = compile[float64](k, env, p.lens)
+	} else {
+		p.exec, err = compile[float32](k, env, p.lens)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("kernel %s: %w", k.Name, err)
+	}
+	return p, nil
+}
+
+// Grid is the number of independent pieces, 0 without a grid.
+func (p *Interp) Grid() int { return p.n }
+
+// Run runs the kernel over its whole grid.
+func (p *Interp) Run(args []Mem, ints []int) error { return p.RunRange(args, ints, 0, p.n) }
+
+// RunRange runs the pieces [lo, hi) of the grid.
+func (p *Interp) RunRange(args []Mem, ints []int, lo, hi int) (err error) {
+	k := p.k
+	if len(args) != len(k.Bufs) || len(ints) != len(k.Ints) {
+		return fmt.Errorf("kernel %s: called with %d buffers and %d ints, wants %d and %d", k.Name, len(args), len(ints), len(k.Bufs), len(k.Ints))
+	}
+	var back []func()
+	for i, b := range k.Bufs {
+		if n := memLen(args[i]); n != p.lens[i] {
+			return fmt.Errorf("kernel %s: %s has %d elements, wants %s = %d", k.Name, b.Name, n, b.Len, p.lens[i])
+		}
+		f, err := p.exec.bind(i, b.Elem, args[i])
+		if err != nil {
+			return fmt.Errorf("kernel %s: %s: %w", k.Name, b.Name, err)
+		}
+		if f != nil && b.Out {
+			back = append(back, f)
+		}
+	}
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case *fault:
+			err = fmt.Errorf("kernel %s: %w", k.Name, r)
+		case error:
+			err = fmt.Errorf("kernel %s: %w", k.Name, r)
+		default:
+			err = fmt.Errorf("kernel %s: %v", k.Name, r)
+		}
+	}()
+	p.exec.run(ints, lo, hi)
+	for _, f := range back {
+		f()
+	}
+	return nil
+}
+
+func memLen(m Mem) int {
+	switch m := m.(type) {
+	case []float32:
+		return len(m)
+	case []float64:
+		return len(m)
+	case []int32:
+		return len(m)
+	case []bool:
+		return len(m)
+	}
+	return -1
+}
+
+// A fault ends a kernel: an index out of range, or a division by zero. It
+// travels as a panic inside the interpreter only.
+type fault struct {
+	format string
+	args   []any
+}
+
+func (f *fault) Error() string { return fmt.Sprintf(f.format, f.args...) }
+
+// A machine has the registers of a kernel, by type, and its memory.
+type machine[F float32 | float64] struct {
+	f    []F
+	n    []int32
+	i    []int
+	b    []bool
+	bufs []cells[F]
+	body []step[F]
+
+	ints   []*int // registers of Kernel.Ints
+	lo, hi *int
+}
+
+// cells is the memory of a buffer: the slice of its type is set.
+type cells[F float32 | float64] struct {
+	f []F
+	n []int32
+	b []bool
+}
+
+// A step is a statement.
+type step[F float32 | float64] func(m *machine[F])
+
+func (m *machine[F]) bind(i int, e Elem, mem Mem) (func(), error) {
+	c := &m.bufs[i]
+	*c = cells[F]{}
+	ok := false
+	switch e {
+	case I32:
+		c.n, ok = mem.([]int32)
+	case Bool:
+		c.b, ok = mem.([]bool)
+	case F32:
+		if c.f, ok = mem.([]F); ok {
+			break
+		}
+		switch x := mem.(type) {
+		case []float32:
+			c.f, ok = converted[F](x), true
+			return func() { convertTo(x, c.f) }, nil
+		case []float64:
+			c.f, ok = converted[F](x), true
+			return func() { convertTo(x, c.f) }, nil
+		}
+	}
+	if !ok {
+		return nil, fmt.Errorf("is %s, got %T", e, mem)
+	}
+	return nil, nil
+}
+
+func converted[F, G float32 | float64](x []G) []F {
+	y := make([]F, len(x))
+	convertTo(y, x)
+	return y
+}
+
+func convertTo[F, G float32 | float64](y []F, x []G) {
+	for i, v := range x {
+		y[i] = F(v)
+	}
+}
+
+func (m *machine[F]) run(ints []int, lo, hi int) {
+	for i, p := range m.ints {
+		*p = ints[i]
+	}
+	if m.lo != nil {
+		*m.lo, *m.hi = lo, hi
+	}
+	for _, s := range m.body {
+		s(m)
+	}
+}
+
+// A compiler turns the statements of a kernel into steps.
+type compiler[F float32 | float64] struct {
+	m    *machine[F]
+	env  map[string]int
+	lens []int
+	bufs map[*Buffer]int
+	regs map[*Val]int
+	size [4]int // registers by type
+	wide bool
+	err  error
+}
+
+func compile[F float32 | float64](k *Kernel, env map[string]int, lens []int) (*machine[F], error) {
+	c := &compiler[F]{m: &machine[F]{}, env: env, lens: lens, bufs: map[*Buffer]int{}, regs: map[*Val]int{}}
+	_, c.wide = any(F(0)).(float64)
+	for i, b := range k.Bufs {
+		c.bufs[b] = i
+	}
+	for _, v := range k.Ints {
+		c.reg(v)
+	}
+	if k.Grid != nil {
+		c.reg(k.Grid.Lo)
+		c.reg(k.Grid.Hi)
+	}
+	body := c.block(k.Body)
+	m := c.m
+	m.f, m.n, m.i, m.b = make([]F, c.size[F32]), make([]int32, c.size[I32]), make([]int, c.size[Int]), make([]bool, c.size[Bool])
+	m.bufs = make([]cells[F], len(k.Bufs))
+	m.body = body
+	for _, v := range k.Ints {
+		m.ints = append(m.ints, &m.i[c.reg(v)])
+	}
+	if k.Grid != nil {
+		m.lo, m.hi = &m.i[c.reg(k.Grid.Lo)], &m.i[c.reg(k.Grid.Hi)]
+	}
+	return m, c.err
+}
+
+func (c *compiler[F]) reg(v *Val) int {
+	r, ok := c.regs[v]
+	if !ok {
+		r = c.size[v.Elem]
+		c.size[v.Elem]++
+		c.regs[v] = r
+	}
+	return r
+}
+
+func (c *compiler[F]) eval(d Dim) int {
+	n, err := d.Eval(c.env)
+	if err != nil && c.err == nil {
+		c.err = err
+	}
+	return n
+}
+
+func (c *compiler[F]) block(body []Stmt) []step[F] {
+	out := make([]step[F], 0, len(body))
+	for _, s := range body {
+		out = append(out, c.stmt(s))
+	}
+	return out
+}
+
+func (c *compiler[F]) stmt(s Stmt) step[F] {
+	switch s := s.(type) {
+	case *Instr:
+		return c.instr(s)
+	case *Load:
+		return c.load(s)
+	case *Store:
+		return c.store(s)
+	case *For:
+		return c.loop(s)
+	case *If:
+		return c.branch(s)
+	case *Extern:
+		return c.extern(s)
+	}
+	c.err = errors.Join(c.err, fmt.Errorf("unknown statement %T", s))
+	return nil
+}
+
+// index computes an address; n is the length of the buffer.
+func (c *compiler[F]) index(at Index) func(m *machine[F]) int {
+	off := c.eval(at.Off)
+	switch len(at.Terms) {
+	case 0:
+		return func(*machine[F]) int { return off }
+	case 1:
+		r, k := c.reg(at.Terms[0].Var), c.eval(at.Terms[0].Coef)
+		return func(m *machine[F]) int { return off + k*m.i[r] }
+	case 2:
+		r, k := c.reg(at.Terms[0].Var), c.eval(at.Terms[0].Coef)
+		s, l := c.reg(at.Terms[1].Var), c.eval(at.Terms[1].Coef)
+		return func(m *machine[F]) int { return off + k*m.i[r] + l*m.i[s] }
+	}
+	regs, coefs := make([]int, len(at.Terms)), make([]int, len(at.Terms))
+	for i, t := range at.Terms {
+		regs[i], coefs[i] = c.reg(t.Var), c.eval(t.Coef)
+	}
+	return func(m *machine[F]) int {
+		x := off
+		for i, r := range regs {
+			x += coefs[i] * m.i[r]
+		}
+		return x
+	}
+}
+
+// address is index, checked against the bounds of buf.
+func (c *compiler[F]) address(buf *Buffer, at Index, what string) func(m *machine[F]) int {
+	n, ix := c.lens[c.bufs[buf]], c.index(at)
+	return func(m *machine[F]) int {
+		i := ix(m)
+		if uint(i) >= uint(n) {
+			panic(&fault{"%s %s[%d]: index out of range, %s has %d elements", []any{what, buf.Name, i, buf.Name, n}})
+		}
+		return i
+	}
+}
+
+func (c *compiler[F]) load(s *Load) step[F] {
+	b, r, at := c.bufs[s.Buf], c.reg(s.Dst), c.address(s.Buf, s.At, "load")
+	switch s.Buf.Elem {
+	case I32:
+		return func(m *machine[F]) { m.n[r] = m.bufs[b].n[at(m)] }
+	case Bool:
+		return func(m *machine[F]) { m.b[r] = m.bufs[b].b[at(m)] }
+	}
+	return func(m *machine[F]) { m.f[r] = m.bufs[b].f[at(m)] }
+}
+
+func (c *compiler[F]) store(s *Store) step[F] {
+	b, r, at := c.bufs[s.Buf], c.reg(s.Src), c.address(s.Buf, s.At, "store to")
+	switch s.Buf.Elem {
+	case I32:
+		return func(m *machine[F]) { m.bufs[b].n[at(m)] = m.n[r] }
+	case Bool:
+		return func(m *machine[F]) { m.bufs[b].b[at(m)] = m.b[r] }
+	}
+	return func(m *machine[F]) { m.bufs[b].f[at(m)] = m.f[r] }
+}
+
+func (c *compiler[F]) bound(b Bound) func(m *machine[F]) int {
+	if b.Val == nil {
+		n := c.eval(b.Dim)
+		return func(*machine[F]) int { return n }
+	}
+	r := c.reg(b.Val)
+	return func(m *machine[F]) int { return m.i[r] }
+}
+
+// moves copies values as if at once: a value that one copy overwrites may be
+// the source of another.
+func (c *compiler[F]) moves(dst, src []*Val) step[F] {
+	var first, second []step[F]
+	for i, d := range dst {
+		s := src[i]
+		if d == s {
+			continue
+		}
+		if !overlap(dst, src) {
+			first = append(first, c.move(d, s))
+			continue
+		}
+		t := &Val{Elem: d.Elem}
+		first = append(first, c.move(t, s))
+		second = append(second, c.move(d, t))
+	}
+	all := append(first, second...)
+	switch len(all) {
+	case 0:
+		return func(*machine[F]) {}
+	case 1:
+		return all[0]
+	}
+	return func(m *machine[F]) {
+		for _, s := range all {
+			s(m)
+		}
+	}
+}
+
+func overlap(dst, src []*Val) bool {
+	for i, d := range dst {
+		for j, s := range src {
+			if i != j && d == s {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *compiler[F]) move(d, s *Val) step[F] {
+	x, y := c.reg(d), c.reg(s)
+	switch d.Elem {
+	case I32:
+		return func(m *machine[F]) { m.n[x] = m.n[y] }
+	case Bool:
+		return func(m *machine[F]) { m.b[x] = m.b[y] }
+	case Int:
+		return func(m *machine[F]) { m.i[x] = m.i[y] }
+	}
+	return func(m *machine[F]) { m.f[x] = m.f[y] }
+}
+
+func (c *compiler[F]) loop(s *For) step[F] {
+	from, to, v, by := c.bound(s.From), c.bound(s.To), c.reg(s.Var), s.Step
+	after := -1
+	if s.After != nil {
+		after = c.reg(s.After)
+	}
+	var phi, init, next, out []*Val
+	for _, x := range s.Carry {
+		phi, init, next, out = append(phi, x.Phi), append(init, x.Init), append(next, x.Next), append(out, x.Out)
+	}
+	enter, again, leave := c.moves(phi, init), c.moves(phi, next), c.moves(out, phi)
+	body := c.block(s.Body)
+	return func(m *machine[F]) {
+		i, end := from(m), to(m)
+		enter(m)
+		for ; i+by <= end; i += by {
+			m.i[v] = i
+			for _, s := range body {
+				s(m)
+			}
+			again(m)
+		}
+		leave(m)
+		if after >= 0 {
+			m.i[after] = i
+		}
+	}
+}
+
+func (c *compiler[F]) branch(s *If) step[F] {
+	cond := c.reg(s.Cond)
+	var dst, x, y []*Val
+	for _, g := range s.Merge {
+		dst, x, y = append(dst, g.Dst), append(x, g.Then), append(y, g.Else)
+	}
+	then, els := c.block(s.Then), c.block(s.Else)
+	then = append(then, c.moves(dst, x))
+	els = append(els, c.moves(dst, y))
+	return func(m *machine[F]) {
+		block := els
+		if m.b[cond] {
+			block = then
+		}
+		for _, s := range block {
+			s(m)
+		}
+	}
+}
+
+// round is Imm in the float type of the build.
+func (c *compiler[F]) round(x float64) F { return F(x) }
+
+func (c *compiler[F]) constant(s *Instr) step[F] {
+	r := c.reg(s.Dst)
+	switch s.Dst.Elem {
+	case I32:
+		x := int32(s.Imm)
+		return func(m *machine[F]) { m.n[r] = x }
+	case Bool:
+		x := s.Imm != 0
+		return func(m *machine[F]) { m.b[r] = x }
+	case Int:
+		x := int(s.Imm)
+		return func(m *machine[F]) { m.i[r] = x }
+	}
+	x := c.round(s.Imm)
+	return func(m *machine[F]) { m.f[r] = x }
+}
+
+// finite reports whether x is an ordinary number.
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

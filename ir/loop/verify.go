@@ -1,0 +1,424 @@
+package loop
+
+import (
+	"fmt"
+	"math"
+	"regexp"
+)
+
+// Verify checks everything that holds for a kernel. Its callers call it after
+// each step that makes or changes one; a failure is a bug of that step.
+//
+// Names
+//   - the kernel, its buffers and the symbols of its dims have names that are
+//     identifiers; buffers have different names;
+//   - IDs of values are different and not negative.
+//
+// Values
+//   - each value is defined once, and before its uses: by Kernel.Ints, by
+//     Kernel.Grid or by a statement that comes earlier in the same block or in
+//     a block around it;
+//   - values of a block are not seen outside it, except through the Out of a
+//     Carry, the Dst of a Merge and For.After;
+//   - operands are not nil.
+//
+// Types
+//   - operands and results of an Instr are a Form of its row in Table;
+//   - Imm of a Const is a whole number in range for I32 and Int, 0 or 1 for
+//     Bool, and not NaN unless F32;
+//   - a Load or Store has the element type of its buffer;
+//   - variables of indices, bounds, counters, grid and Kernel.Ints are Int;
+//   - the four values of a Carry and the three of a Merge have one type; a
+//     condition is Bool.
+//
+// Memory
+//   - every buffer that is used is an argument of the kernel;
+//   - inputs come before outputs; only outputs are stored to, and an output is
+//     loaded only after, or in a loop together with, a store to it;
+//   - InPlace pairs an input with an output of the same type and length.
+//
+// Control
+//   - a For has a step of at least 1;
+//   - an Extern is a row of Externs, with the buffers and arguments it wants,
+//     and does not read a buffer that it writes.
+func (k *Kernel) Verify() error {
+	v := verifier{k: k, seen: map[*Val]bool{}, ids: map[int]*Val{}, stored: map[*Buffer]bool{}, bufs: map[*Buffer]bool{}}
+	v.kernel()
+	if v.err != nil {
+		return fmt.Errorf("kernel %s: %w", k.Name, v.err)
+	}
+	return nil
+}
+
+var identifier = regexp.MustCompile(`^[\pL_][\pL\p{Nd}_]*$`)
+
+type verifier struct {
+	k      *Kernel
+	seen   map[*Val]bool // true while in scope, false after
+	defs   []*Val        // in scope, in order
+	ids    map[int]*Val
+	bufs   map[*Buffer]bool
+	stored map[*Buffer]bool
+	err    error
+}
+
+func (v *verifier) fail(format string, a ...any) {
+	if v.err == nil {
+		v.err = fmt.Errorf(format, a...)
+	}
+}
+
+func (v *verifier) kernel() {
+	k := v.k
+	if !identifier.MatchString(k.Name) {
+		v.fail("the name is not an identifier")
+	}
+	names := map[string]bool{}
+	outs := false
+	for _, b := range k.Bufs {
+		switch {
+		case b == nil:
+			v.fail("a buffer is nil")
+			return
+		case !identifier.MatchString(b.Name):
+			v.fail("buffer %q: the name is not an identifier", b.Name)
+		case names[b.Name]:
+			v.fail("two buffers are called %s", b.Name)
+		case b.Elem > Bool:
+			v.fail("buffer %s: tensors of %s do not exist", b.Name, b.Elem)
+		case outs && !b.Out:
+			v.fail("input %s comes after an output", b.Name)
+		}
+		names[b.Name], v.bufs[b], outs = true, true, outs || b.Out
+		v.dim(b.Len, "length of "+b.Name)
+	}
+	for _, p := range k.InPlace {
+		if p[0] < 0 || p[1] < 0 || p[0] >= len(k.Bufs) || p[1] >= len(k.Bufs) {
+			v.fail("in-place pair %v: no such buffers", p)
+			return
+		}
+		in, out := k.Bufs[p[0]], k.Bufs[p[1]]
+		if in.Out || !out.Out || in.Elem != out.Elem || !in.Len.Eq(out.Len) {
+			v.fail("in-place pair %s, %s: not an input and an output of one type and length", in.Name, out.Name)
+		}
+	}
+	for _, x := range k.Ints {
+		v.define(x, Int, "argument")
+	}
+	if g := k.Grid; g != nil {
+		v.define(g.Lo, Int, "start of the grid")
+		v.define(g.Hi, Int, "end of the grid")
+		v.dim(g.N, "grid")
+		v.dim(g.Grain, "grain")
+	}
+	v.block(k.Body, nil)
+}
+
+func (v *verifier) dim(d Dim, what string) {
+	for _, s := range d.Syms() {
+		if !identifier.MatchString(s) {
+			v.fail("%s: the size %q is not an identifier", what, s)
+		}
+	}
+}
+
+func (v *verifier) define(x *Val, e Elem, what string) {
+	if x == nil {
+		v.fail("%s is nil", what)
+		return
+	}
+	if _, ok := v.seen[x]; ok {
+		v.fail("%s %s: defined twice", what, x)
+	}
+	if other, ok := v.ids[x.ID]; ok && other != x || x.ID < 0 {
+		v.fail("%s %s: the ID is taken or negative", what, x)
+	}
+	if x.Elem != e {
+		v.fail("%s %s: is %s, must be %s", what, x, x.Elem, e)
+	}
+	v.seen[x], v.ids[x.ID] = true, x
+	v.defs = append(v.defs, x)
+}
+
+// leave ends the scope of the values defined since there were n.
+func (v *verifier) leave(n int) {
+	for _, x := range v.defs[n:] {
+		v.seen[x] = false
+	}
+	v.defs = v.defs[:n]
+}
+
+func (v *verifier) use(x *Val, e Elem, what string) {
+	if x == nil {
+		v.fail("%s is nil", what)
+		return
+	}
+	live, ok := v.seen[x]
+	switch {
+	case !ok:
+		v.fail("%s %s: used before it is defined", what, x)
+	case !live:
+		v.fail("%s %s: used outside the block that defines it", what, x)
+	case x.Elem != e:
+		v.fail("%s %s: is %s, must be %s", what, x, x.Elem, e)
+	}
+}
+
+func (v *verifier) anyUse(x *Val, what string) {
+	if x == nil {
+		v.fail("%s is nil", what)
+		return
+	}
+	v.use(x, x.Elem, what)
+}
+
+func (v *verifier) index(at Index, what string) {
+	for _, t := range at.Terms {
+		v.use(t.Var, Int, "index of "+what)
+		v.dim(t.Coef, "index of "+what)
+	}
+	v.dim(at.Off, "index of "+what)
+}
+
+func (v *verifier) bound(b Bound, what string) {
+	if b.Val != nil {
+		v.use(b.Val, Int, what)
+	}
+	v.dim(b.Dim, what)
+}
+
+func (v *verifier) buffer(b *Buffer, write bool) bool {
+	switch {
+	case b == nil || !v.bufs[b]:
+		v.fail("a statement uses a buffer that is no argument")
+		return false
+	case write && !b.Out:
+		v.fail("store to %s, which is no output", b.Name)
+	case !write && b.Out && !v.stored[b]:
+		v.fail("load from output %s before it is written", b.Name)
+	}
+	return true
+}
+
+// block verifies body. The values it defines go out of scope after tail, which
+// looks at the values that leave the block.
+func (v *verifier) block(body []Stmt, tail func()) {
+	if v.err != nil {
+		return
+	}
+	n := len(v.defs)
+	for _, s := range body {
+		if v.err != nil {
+			break
+		}
+		v.stmt(s)
+	}
+	if tail != nil && v.err == nil {
+		tail()
+	}
+	v.leave(n)
+}
+
+func (v *verifier) stmt(s Stmt) {
+	switch s := s.(type) {
+	case *Instr:
+		v.instr(s)
+	case *Load:
+		if v.buffer(s.Buf, false) {
+			v.index(s.At, s.Buf.Name)
+			v.define(s.Dst, s.Buf.Elem, "load")
+		}
+	case *Store:
+		if v.buffer(s.Buf, true) {
+			v.index(s.At, s.Buf.Name)
+			v.use(s.Src, s.Buf.Elem, "store to "+s.Buf.Name)
+			v.stored[s.Buf] = true
+		}
+	case *For:
+		v.loop(s)
+	case *If:
+		v.branch(s)
+	case *Extern:
+		v.extern(s)
+	default:
+		v.fail("statement %T", s)
+	}
+}
+
+func (v *verifier) instr(s *Instr) {
+	if s.Op >= numOps {
+		v.fail("op %d does not exist", s.Op)
+		return
+	}
+	name := Table[s.Op].Name
+	for _, a := range s.Args {
+		v.anyUse(a, "operand of "+name)
+	}
+	if v.err != nil {
+		return
+	}
+	if s.Dst == nil {
+		v.fail("%s: no result", name)
+		return
+	}
+	switch {
+	case s.Op == Const:
+		if why := badImm(s.Imm, s.Dst.Elem); why != "" {
+			v.fail("const %v: %s", s.Imm, why)
+		}
+	case s.Op == Size:
+		v.dim(s.Dim, "size")
+		if s.Dst.Elem != Int {
+			v.fail("size %s: is %s, must be int", s.Dim, s.Dst.Elem)
+		}
+	case Table[s.Op].Form(s.Args, s.Dst.Elem, false) == nil:
+		v.fail("%s: no such form: %s", name, signature(s))
+	}
+	if (s.Op == Const || s.Op == Size) && len(s.Args) > 0 {
+		v.fail("%s has operands", name)
+	}
+	v.define(s.Dst, s.Dst.Elem, name)
+}
+
+func signature(s *Instr) string {
+	out := "("
+	for i, a := range s.Args {
+		if i > 0 {
+			out += ", "
+		}
+		out += a.Elem.String()
+	}
+	return out + ") -> " + s.Dst.Elem.String()
+}
+
+func badImm(x float64, e Elem) string {
+	switch {
+	case e == F32:
+	case e == Bool && x != 0 && x != 1:
+		return "a bool is 0 or 1"
+	case x != math.Trunc(x) || !finite(x):
+		return "not a whole number"
+	case e == I32 && x != float64(int32(x)), e == Int && math.Abs(x) > 1<<53:
+		return "out of range"
+	}
+	return ""
+}
+
+func (v *verifier) loop(s *For) {
+	v.bound(s.From, "start of a loop")
+	v.bound(s.To, "end of a loop")
+	if s.Step < 1 {
+		v.fail("loop over %s: step %d", s.Var, s.Step)
+	}
+	for _, c := range s.Carry {
+		if c == nil || c.Phi == nil || c.Init == nil || c.Next == nil || c.Out == nil {
+			v.fail("loop over %s: a carry is not complete", s.Var)
+			return
+		}
+		v.use(c.Init, c.Phi.Elem, "start of carry")
+	}
+	for _, b := range writes(s.Body, nil) {
+		v.stored[b] = true // by the iteration before
+	}
+	n := len(v.defs)
+	v.define(s.Var, Int, "counter")
+	for _, c := range s.Carry {
+		v.define(c.Phi, c.Phi.Elem, "carry")
+	}
+	v.block(s.Body, func() {
+		for _, c := range s.Carry {
+			v.use(c.Next, c.Phi.Elem, "next of carry")
+		}
+	})
+	v.leave(n)
+	for _, c := range s.Carry {
+		v.define(c.Out, c.Phi.Elem, "result of carry")
+	}
+	if s.After != nil {
+		v.define(s.After, Int, "counter after the loop")
+	}
+}
+
+// writes lists the buffers that body writes.
+func writes(body []Stmt, into []*Buffer) []*Buffer {
+	for _, s := range body {
+		switch s := s.(type) {
+		case *Store:
+			into = append(into, s.Buf)
+		case *For:
+			into = writes(s.Body, into)
+		case *If:
+			into = writes(s.Else, writes(s.Then, into))
+		case *Extern:
+			for _, sp := range s.Bufs {
+				if sp.Buf != nil && sp.Buf.Out {
+					into = append(into, sp.Buf)
+				}
+			}
+		}
+	}
+	return into
+}
+
+func (v *verifier) branch(s *If) {
+	v.use(s.Cond, Bool, "condition")
+	for _, m := range s.Merge {
+		if m == nil || m.Dst == nil || m.Then == nil || m.Else == nil {
+			v.fail("a merge is not complete")
+			return
+		}
+	}
+	v.block(s.Then, func() {
+		for _, m := range s.Merge {
+			v.use(m.Then, m.Dst.Elem, "merge")
+		}
+	})
+	v.block(s.Else, func() {
+		for _, m := range s.Merge {
+			v.use(m.Else, m.Dst.Elem, "merge")
+		}
+	})
+	for _, m := range s.Merge {
+		v.define(m.Dst, m.Dst.Elem, "merge")
+	}
+}
+
+func (v *verifier) extern(s *Extern) {
+	info := ExternNamed(s.Fn)
+	if info == nil {
+		v.fail("there is no extern %q", s.Fn)
+		return
+	}
+	for _, sp := range s.Bufs {
+		if sp.Buf == nil || !v.bufs[sp.Buf] {
+			v.fail("%s uses a buffer that is no argument", s.Fn)
+			return
+		}
+		v.index(sp.At, sp.Buf.Name)
+		v.bound(sp.Len, "length of a run of "+sp.Buf.Name)
+	}
+	for _, a := range s.Args {
+		v.anyUse(a, "argument of "+s.Fn)
+	}
+	if err := info.check(s); err != nil {
+		v.fail("%w", err)
+		return
+	}
+	read := map[*Buffer]bool{}
+	for i, sp := range s.Bufs {
+		if !info.Bufs[i].Out {
+			v.buffer(sp.Buf, false)
+			read[sp.Buf] = true
+		}
+	}
+	for i, sp := range s.Bufs {
+		if info.Bufs[i].Out {
+			if read[sp.Buf] {
+				v.fail("%s reads and writes %s", s.Fn, sp.Buf.Name)
+			}
+			v.buffer(sp.Buf, true)
+			v.stored[sp.Buf] = true
+			read[sp.Buf] = true
+		}
+	}
+}
