@@ -34,7 +34,7 @@ func TestSumSquares(t *testing.T) {
 }
 
 func TestClipScale(t *testing.T) {
-	assert.EqualValues(t, 1/(1+1e-6), ClipScale(1, 1))
+	assert.InDelta(t, 1-1e-6, ClipScale(1, 1), 1e-11)
 	assert.EqualValues(t, 1, ClipScale(0.25, 1))
 	assert.EqualValues(t, 1, ClipScale(0, 1))
 	assert.InDelta(t, 0.25, ClipScale(16, 1), 1e-6)
