@@ -168,7 +168,7 @@ func dims(shape []int) string {
 
 // An IndexFault is the panic of [Index]. [Recover] makes an error of it.
 type IndexFault struct {
-	Value int32
+	Value int64
 	Limit int
 }
 
@@ -179,15 +179,15 @@ func (f *IndexFault) Error() string {
 // Index is i as an index of an axis of length n. Kernels call it for indices
 // that were computed from data; out of range it panics with an [IndexFault],
 // which the entry method turns into an error by [Recover].
-func Index(i int32, n int) int {
+func Index[I int32 | int](i I, n int) int {
 	if uint(int(i)) >= uint(n) {
-		indexFault(i, n)
+		indexFault(int64(i), n)
 	}
 	return int(i)
 }
 
 //go:noinline
-func indexFault(i int32, n int) { panic(&IndexFault{i, n}) }
+func indexFault(i int64, n int) { panic(&IndexFault{i, n}) }
 
 // Recover turns an [IndexFault] into an [IndexError] in *err; other panics go
 // on. It must be deferred directly:
@@ -197,7 +197,7 @@ func Recover(err *error, model, fn string) {
 	switch r := recover().(type) {
 	case nil:
 	case *IndexFault:
-		*err = &IndexError{Model: model, Func: fn, Value: int64(r.Value), Limit: r.Limit}
+		*err = &IndexError{Model: model, Func: fn, Value: r.Value, Limit: r.Limit}
 	default:
 		panic(r)
 	}
