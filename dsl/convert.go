@@ -145,7 +145,6 @@ func (f *fileParser) function(g *gFunc) *FuncDecl {
 }
 
 func (f *fileParser) members(g *gMembers) []Member {
-	f.diags = append(f.diags, g.Errs...)
 	list := []Member{}
 	for _, it := range g.Items {
 		if it.bad != nil {
@@ -154,6 +153,7 @@ func (f *fileParser) members(g *gMembers) []Member {
 			list = append(list, f.member(it.item))
 		}
 	}
+	f.diags = append(f.diags, g.Errs...) // after those of the items: of several unclosed braces, the inner one is told
 	return list
 }
 
@@ -235,7 +235,6 @@ func (f *fileParser) assert(g *gAssert) *AssertStmt {
 }
 
 func (f *fileParser) entries(g *gEntries, kind BlockKind) []Entry {
-	f.diags = append(f.diags, g.Errs...)
 	list := []Entry{}
 	for _, it := range g.Items {
 		if it.bad != nil {
@@ -244,6 +243,7 @@ func (f *fileParser) entries(g *gEntries, kind BlockKind) []Entry {
 			list = append(list, f.entry(it.item, kind))
 		}
 	}
+	f.diags = append(f.diags, g.Errs...)
 	return list
 }
 
@@ -255,12 +255,9 @@ func (f *fileParser) entry(g *gEntry, kind BlockKind) Entry {
 	case g.Values != nil:
 		return &Setting{at, f.docs[g.Pos.Line], g.Key.Text, g.Key.At, g.Key.Quoted, g.Values.List}
 	}
-	ig := &Ignore{Span: at}
-	for _, s := range g.Patterns {
-		ig.Patterns = append(ig.Patterns, s.String)
-	}
+	ig := &Ignore{Span: at, Patterns: g.Patterns.List}
 	if g.Key.Quoted || g.Key.Text != "ignore" || kind != KindNames {
-		f.fail(ig.Patterns[0], "expected `=`, found "+quote(ig.Patterns[0].Value), "")
+		f.fail(ig.Patterns[0], "expected `=`, found `"+ig.Patterns[0].String()+"`", "")
 	}
 	return ig
 }

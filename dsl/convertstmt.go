@@ -1,7 +1,6 @@
 package dsl
 
 func (f *fileParser) body(g *gBody) *Body {
-	f.diags = append(f.diags, g.Errs...)
 	b := &Body{Span: g.At}
 	for _, it := range g.Items {
 		if it.bad != nil {
@@ -10,6 +9,7 @@ func (f *fileParser) body(g *gBody) *Body {
 			b.Stmts = append(b.Stmts, f.stmt(it.item))
 		}
 	}
+	f.diags = append(f.diags, g.Errs...)
 	return b
 }
 

@@ -40,7 +40,10 @@ const (
 )
 
 // syntaxError carries a Diagnostic, still without its file, through participle.
-type syntaxError struct{ d *Diagnostic }
+type syntaxError struct {
+	d   *Diagnostic
+	bad bool // it is about a Bad token, wherever that stands
+}
 
 func (e *syntaxError) Error() string   { return e.d.Msg }
 func (e *syntaxError) Message() string { return e.d.Msg }
@@ -69,11 +72,11 @@ func failAt(t *lexer.Token, msg, help string) error {
 		msg, help = badToken(t)
 	}
 	s := tokenSpan(t)
-	return &syntaxError{&Diagnostic{Pos: s.Pos, End: s.End, Msg: msg, Help: help}}
+	return &syntaxError{&Diagnostic{Pos: s.Pos, End: s.End, Msg: msg, Help: help}, t.Type == tokBad}
 }
 
 func failNode(n Node, msg, help string) error {
-	return &syntaxError{&Diagnostic{Pos: n.Range().Pos, End: n.Range().End, Msg: msg, Help: help}}
+	return &syntaxError{d: &Diagnostic{Pos: n.Range().Pos, End: n.Range().End, Msg: msg, Help: help}}
 }
 
 // expected reports that something else than t was expected.
@@ -86,7 +89,8 @@ func isOp(t *lexer.Token, op string) bool { return t.Type == tokOp && t.Value ==
 // exprParser parses expressions from a token stream.
 type exprParser struct {
 	lex   *lexer.PeekingLexer
-	end   Pos // of the last token that was taken
+	last  *lexer.Token // that was taken, or nil
+	end   Pos          // of last
 	depth int
 }
 
@@ -96,7 +100,7 @@ func (p *exprParser) at(op string) bool  { return isOp(p.lex.Peek(), op) }
 func (p *exprParser) take() (*lexer.Token, Span) {
 	t := p.lex.Next()
 	s := tokenSpan(t)
-	p.end = s.End
+	p.last, p.end = t, s.End
 	return t, s
 }
 
@@ -226,6 +230,9 @@ func (p *exprParser) primary() (Expr, error) {
 		return p.paren()
 	case t.Type == tokKeyword:
 		return nil, failAt(t, "expected an expression, found "+describe(t), keywordHelp[t.Value])
+	}
+	if p.last != nil && p.last.Type == tokOp && precedence[p.last.Value] > 0 {
+		return nil, expected("an expression after `"+p.last.Value+"`", t)
 	}
 	return nil, expected("an expression", t)
 }

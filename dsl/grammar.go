@@ -136,7 +136,7 @@ type gEntry struct {
 	Group       *gGroup    `parser:"( @@"`
 	Key         *gKey      `parser:"| @@"`
 	Values      *gExprs    `parser:"  ( '=' @@"`
-	Patterns    []*gString `parser:"  | @@ ( ',' @@ )* ) )"`
+	Patterns    *gPatterns `parser:"  | @@ ) )"`
 }
 
 type gGroup struct {
@@ -229,6 +229,7 @@ type gExprs struct{ List []Expr }
 type gValues struct{ List []Expr }
 type gNames struct{ List []*Name }
 type gStrings struct{ List []*String }
+type gPatterns struct{ List []*String }
 type gDims struct{ List []Expr }
 type gGenerics struct{ List []*gGeneric }
 type gParams struct {

@@ -18,7 +18,10 @@ func takeName(lex *lexer.PeekingLexer) *Name {
 
 func expectedName(t *lexer.Token) error {
 	help := ""
-	if t.Type == tokKeyword {
+	switch {
+	case t.Type == tokKeyword && t.Value == "range":
+		help = "write `for i := range n`, or `for _ := range n`"
+	case t.Type == tokKeyword:
 		help = "`" + t.Value + "` is a keyword; choose another name"
 	}
 	return failAt(t, "expected a name, found "+describe(t), help)
@@ -146,7 +149,7 @@ func (g *gNames) Parse(lex *lexer.PeekingLexer) error {
 // between them are allowed; line ends are neither.
 func (g *gStrings) Parse(lex *lexer.PeekingLexer) error {
 	if !isOp(lex.Peek(), "(") {
-		return expected("a path in quotes", lex.Peek())
+		return expectedPath(lex.Peek())
 	}
 	p := &exprParser{lex: lex}
 	_, open := p.take()
@@ -155,7 +158,7 @@ func (g *gStrings) Parse(lex *lexer.PeekingLexer) error {
 			if t.EOF() || t.Type == tokSemi || t.Type == tokKeyword {
 				return p.unclosed(open, "(", "`)`", t)
 			}
-			return expected("a path in quotes", t)
+			return expectedPath(t)
 		}
 		t, at := p.take()
 		g.List = append(g.List, &String{at, unquote(t.Value)})
@@ -165,6 +168,32 @@ func (g *gStrings) Parse(lex *lexer.PeekingLexer) error {
 	}
 	p.take()
 	return nil
+}
+
+func expectedPath(t *lexer.Token) error {
+	help := ""
+	if t.Type == tokIdent {
+		help = "write `" + quote(t.Value) + "`"
+	}
+	return failAt(t, "expected a path in quotes, found "+describe(t), help)
+}
+
+// Parse reads the patterns of an `ignore`: strings with commas between them.
+func (g *gPatterns) Parse(lex *lexer.PeekingLexer) error {
+	for {
+		if lex.Peek().Type != tokString {
+			if g.List == nil {
+				return expected("`=`", lex.Peek())
+			}
+			return expected("a string", lex.Peek())
+		}
+		t := lex.Next()
+		g.List = append(g.List, &String{tokenSpan(t), unquote(t.Value)})
+		if !isOp(lex.Peek(), ",") {
+			return nil
+		}
+		lex.Next()
+	}
 }
 
 // Parse reads the dims of a type in brackets, or finds none.
@@ -216,8 +245,11 @@ func (g *gParams) Parse(lex *lexer.PeekingLexer) error {
 	var err error
 	g.List, err = parseList(p, ")", func() (*gParam, error) {
 		v, err := parsers().param.ParseFromLexer(lex, participle.AllowTrailing(true))
-		if err == nil && p.at(":") {
+		switch {
+		case err == nil && p.at(":"):
 			err = failAt(p.peek(), "expected a type, found `:`", "a parameter is written `x f32[B]`, without a colon")
+		case err == nil && p.at("[") && v.Type == nil && scalarTypes[v.Name.Text]:
+			err = failNode(v.Name, "a name is missing before this type", "write `x "+v.Name.Text+"[…]`")
 		}
 		p.end = toPos(v.EndPos)
 		return v, err

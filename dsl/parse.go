@@ -11,7 +11,8 @@ import (
 // rest; the diagnostics are sorted by place, one for each mistake.
 func Parse(filename string, src []byte) (*File, Diagnostics) {
 	toks, deep := scan(filename, string(src))
-	f := &fileParser{file: &File{Name: filename, Src: src}, docs: docComments(toks)}
+	start := Pos{Line: 1, Col: 1}
+	f := &fileParser{file: &File{Span: Span{start, start}, Name: filename, Src: src}, docs: docComments(toks)}
 	if deep != nil {
 		f.report(fileless(failAt(deep, "brackets are nested too deeply here", "")))
 	} else {

@@ -90,7 +90,7 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 			l.At.End = tokenSpan(lex.Next()).End
 			return nil
 		case t.EOF(), t.Type == tokKeyword && r.outer[t.Value] && t.Pos.Column <= indent && lineStart(lex) == t:
-			l.At.End = toPos(t.Pos)
+			l.At.End = tokenSpan(lastToken(lex)).End
 			d := fileless(failAt(t, "expected `}`, found "+describe(t), "`{` at "+l.At.Pos.String()+" is never closed"))
 			l.Errs = append(l.Errs, d)
 			return nil
@@ -121,24 +121,17 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 			lex.Next()
 			return v, nil, nil
 		}
-		if isOp(t, "}") {
-			return v, nil, nil // the list ends here
+		if isOp(t, "}") || lastToken(lex).Type == tokSemi {
+			return v, nil, nil // the list ends here, or a body that lacks its } has ended
 		}
 		err, atEnd = expected("end of line", t), true
 		braced = isOp(lastToken(lex), "}")
 	}
 	d := fileless(err)
-	if op, line := danglingOperator(lex, start, d); op != nil {
-		s := tokenSpan(op)
-		d = &Diagnostic{Pos: s.End, End: s.End, Msg: "expected an expression after `" + op.Value + "`, found end of line"}
-		lex.LoadCheckpoint(start)
-		for lex.Peek().Pos.Offset < line.Pos.Offset {
-			lex.Next()
-		}
-		return nil, badItem(lex.Range(rawStart, lex.RawCursor())), d
-	}
 	lex.LoadCheckpoint(start)
-	improve(d, lex, r, atEnd)
+	if own, ok := err.(*syntaxError); !ok || !own.bad {
+		improve(d, lex, r, atEnd)
+	}
 	skipItem(lex, r, indent)
 	if braced {
 		return v, nil, d
@@ -151,9 +144,6 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 // but does not end where it should.
 func improve(d *Diagnostic, lex *lexer.PeekingLexer, r *rules, atEnd bool) {
 	first := lex.Peek()
-	if first.Type == tokBad {
-		return
-	}
 	at := tokenSpan(first)
 	atFirst := d.Pos == at.Pos
 	if first.Type == tokIdent && d.Pos.Line == at.Pos.Line {
@@ -167,10 +157,24 @@ func improve(d *Diagnostic, lex *lexer.PeekingLexer, r *rules, atEnd bool) {
 	}
 	if atFirst {
 		d.Msg, d.Help, d.End = r.what+" cannot start with "+describe(first), r.help, at.End
-		if help, ok := r.misplace[first.Value]; ok && first.Type == tokKeyword {
+		if first.Type != tokKeyword {
+			return
+		}
+		if help, ok := r.misplace[first.Value]; ok {
 			d.Help = help
 		}
+		if assigned(lex) {
+			d.Help = "`" + first.Value + "` is a keyword; choose another name"
+		}
 	}
+}
+
+// assigned tells whether an assignment operator follows the next token.
+func assigned(lex *lexer.PeekingLexer) bool {
+	start := lex.MakeCheckpoint()
+	defer lex.LoadCheckpoint(start)
+	lex.Next()
+	return lex.Peek().Type == tokOp && isAssignOp[lex.Peek().Value]
 }
 
 // looksLikeFunc tells whether a name and a parenthesis follow the next token.
@@ -179,37 +183,6 @@ func looksLikeFunc(lex *lexer.PeekingLexer) bool {
 	defer lex.LoadCheckpoint(start)
 	lex.Next()
 	return isNameToken(lex.Next()) && isOp(lex.Peek(), "(")
-}
-
-// danglingOperator finds the operator at the end of an earlier line when d
-// complains about an assignment: then that operator lacks its right side. line
-// is the first token of the assignment.
-func danglingOperator(lex *lexer.PeekingLexer, start lexer.Checkpoint, d *Diagnostic) (op, line *lexer.Token) {
-	var toks []*lexer.Token // from the start of the item to the place of the error
-	for i := start.RawCursor(); ; i++ {
-		t := &lex.Range(i, i+1)[0]
-		if t.EOF() || t.Pos.Offset > d.Pos.Offset {
-			return nil, nil
-		}
-		if t.Type == tokSpace || t.Type == tokComment {
-			continue
-		}
-		toks = append(toks, t)
-		if t.Pos.Offset == d.Pos.Offset && t.Type == tokOp && isAssignOp[t.Value] {
-			break
-		}
-	}
-	i := len(toks) - 1
-	for i > 0 && toks[i-1].Pos.Line == toks[len(toks)-1].Pos.Line {
-		i--
-	}
-	if i == 0 || i == len(toks)-1 {
-		return nil, nil
-	}
-	if op := toks[i-1]; op.Type == tokOp && (precedence[op.Value] > 0 || isAssignOp[op.Value]) {
-		return op, toks[i]
-	}
-	return nil, nil
 }
 
 // skipItem goes to the start of the next item: behind the next semicolon
@@ -278,10 +251,10 @@ func lineStart(lex *lexer.PeekingLexer) *lexer.Token {
 	return first
 }
 
-// lastToken returns the last token that was taken.
+// lastToken returns the last token that was taken; there must be one.
 func lastToken(lex *lexer.PeekingLexer) *lexer.Token {
-	toks := lex.Range(0, lex.RawCursor())
-	return &toks[len(toks)-1]
+	at := lex.RawCursor() // directly behind it
+	return &lex.Range(at-1, at)[0]
 }
 
 // quotedWant finds the first thing that participle expected: the rest of its

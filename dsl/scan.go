@@ -137,6 +137,17 @@ func (s *scanner) endsStatement() bool {
 	return false
 }
 
+// breaksOff tells whether the last token wants something after it. If a new
+// statement begins in the next line, then that is missing, as in `y := x +`,
+// or a bracket is; a semicolon here keeps it from eating what follows.
+func (s *scanner) breaksOff() bool {
+	if s.last < 0 {
+		return false
+	}
+	t := s.toks[s.last]
+	return t.Type == tokKeyword || t.Type == tokOp && t.Value != "{" && t.Value != "}"
+}
+
 // inList tells whether the innermost open bracket is ( or [.
 func (s *scanner) inList() bool { return len(s.open) > 0 && s.open[len(s.open)-1] != '{' }
 
@@ -152,10 +163,12 @@ func (s *scanner) next() {
 	rest := s.src[s.pos.Offset:]
 	switch c := rest[0]; {
 	case c == '\n':
-		if s.inList() && beginsStatement(rest[1:]) {
-			s.leaveLists() // so that one missing bracket does not eat the function
-		}
-		if s.endsStatement() && !continuesWithPipe(rest) {
+		if beginsStatement(rest[1:], s.inList()) {
+			s.leaveLists()
+			if s.endsStatement() || s.breaksOff() {
+				s.semicolon(semiLine)
+			}
+		} else if s.endsStatement() && !continuesWithPipe(rest) {
 			s.semicolon(semiLine)
 		}
 		s.emit(tokSpace, 1)
@@ -254,27 +267,40 @@ func continuesWithPipe(s string) bool {
 }
 
 // beginsStatement tells whether a line starts with a word that no expression
-// starts with, a closing brace, or something that is assigned with := or +=.
-func beginsStatement(s string) bool {
+// starts with, a closing brace, or the left side of an assignment. In a list
+// `name = x` is an argument.
+func beginsStatement(s string, inList bool) bool {
 	s = strings.TrimLeft(s, " \t\r")
 	if strings.HasPrefix(s, "}") {
 		return true
 	}
 	n := scanName(s)
-	if n == 0 {
-		return false
-	}
-	if startsLine[s[:n]] {
-		return true
-	}
-	line := firstLine(s)
-	if i := strings.Index(line, "//"); i >= 0 {
-		line = line[:i]
-	}
-	for _, op := range []string{":=", "+=", "-=", "*=", "/="} {
-		// Only names and indices stand on the left side of an assignment.
-		if left, _, found := strings.Cut(line, op); found && !strings.ContainsAny(left, "()=\"") {
-			return true
+	return n > 0 && (startsLine[s[:n]] || assigns(firstLine(s), inList))
+}
+
+// assigns tells whether a line starts with names, maybe with indices, and an
+// assignment operator.
+func assigns(line string, inList bool) bool {
+	depth := 0
+	for i := 0; i < len(line); {
+		switch c := line[i]; {
+		case c == '[':
+			depth++
+			i++
+		case c == ']' && depth > 0:
+			depth--
+			i++
+		case depth > 0 || isBlank(c) || c == ',':
+			i++
+		case scanName(line[i:]) > 0:
+			i += scanName(line[i:])
+		default:
+			for _, op := range []string{":=", "+=", "-=", "*=", "/="} {
+				if strings.HasPrefix(line[i:], op) {
+					return true
+				}
+			}
+			return !inList && c == '=' && !strings.HasPrefix(line[i:], "==")
 		}
 	}
 	return false

@@ -1,13 +1,16 @@
 package dsl
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 // Suggest returns the one of the candidates that word was most likely meant to
 // be: the nearest by Damerau-Levenshtein distance (insert, delete, replace,
 // swap two neighbours), at most 2 away. Short words have everything near them:
-// up to four letters only one may differ, and a single letter suggests nothing
-// but what it is the start or end of. The first candidate wins a tie. It
-// returns "" if there is none, or if word is itself a candidate.
+// up to four letters only one may differ, and a single letter means only the
+// same letter in the other case. The first candidate wins a tie. It returns ""
+// if there is none, or if word is itself a candidate.
 func Suggest(word string, candidates []string) string {
 	best, bestDist := "", 3
 	for _, c := range candidates {
@@ -15,10 +18,11 @@ func Suggest(word string, candidates []string) string {
 			return ""
 		}
 		limit := 2
-		if n := max(utf8.RuneCountInString(word), utf8.RuneCountInString(c)); n <= 1 {
-			limit = 0
-		} else if n <= 4 {
+		if max(utf8.RuneCountInString(word), utf8.RuneCountInString(c)) <= 4 {
 			limit = 1
+		}
+		if utf8.RuneCountInString(word) <= 1 && !strings.EqualFold(word, c) {
+			continue
 		}
 		if d := editDistance(word, c); d <= limit && d < bestDist {
 			best, bestDist = c, d

@@ -1,0 +1,106 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/lmc-lang/lmc/dsl"
+	"github.com/lmc-lang/lmc/ir"
+)
+
+// A bailout ends the statement (or member) in which a mistake was found. The
+// diagnostic has been recorded before it is thrown.
+type bailout struct{}
+
+// errorf starts a diagnostic about n in the file being checked. Report it with
+// fail or report.
+func (c *checker) errorf(n dsl.Node, format string, args ...any) *dsl.Diagnostic {
+	d := dsl.Errorf(c.fileName(), n, format, args...)
+	d.In = slices.Clone(c.trace)
+	slices.Reverse(d.In)
+	return d
+}
+
+// fail records d and ends the statement. It does not return.
+func (c *checker) fail(d *dsl.Diagnostic) {
+	c.report(d)
+	panic(bailout{})
+}
+
+// failf is fail(errorf(…)).
+func (c *checker) failf(n dsl.Node, format string, args ...any) {
+	c.fail(c.errorf(n, format, args...))
+}
+
+// report records d. The same text at the same place is said once.
+func (c *checker) report(d *dsl.Diagnostic) {
+	c.failed = true
+	if c.quiet > 0 {
+		return
+	}
+	if c.prefix != "" {
+		d.Msg = c.prefix + d.Msg
+		d.Severity = c.severity
+	}
+	for _, o := range c.diags {
+		if o.File == d.File && o.Pos == d.Pos && o.Msg == d.Msg {
+			return
+		}
+	}
+	c.diags = append(c.diags, d)
+}
+
+// silent ends the statement without a message: something it needs is poisoned.
+func (c *checker) silent() {
+	c.failed = true
+	panic(bailout{})
+}
+
+// try runs f and tells whether it came through without a bailout.
+func (c *checker) try(f func()) (ok bool) {
+	fr, fn, sc, trace := c.fr, c.fn, c.sc, len(c.trace)
+	defer func() {
+		if r := recover(); r != nil {
+			if _, is := r.(bailout); !is {
+				panic(r)
+			}
+			c.fr, c.fn, c.sc, c.trace = fr, fn, sc, c.trace[:trace]
+			ok = false
+		}
+	}()
+	f()
+	return true
+}
+
+func (c *checker) fileName() string {
+	if c.fn != nil && c.fn.file != nil {
+		return c.fn.file.Name
+	}
+	return ""
+}
+
+// in runs f with a line in the trace of its messages: "Block[D], declared at
+// gpt.lm:3:4".
+func (c *checker) in(at dsl.Node, what, how string, f func()) {
+	c.trace = append(c.trace, fmt.Sprintf("%s, %s at %s:%s", what, how, c.fileName(), at.Range().Pos))
+	n := len(c.trace)
+	f()
+	c.trace = c.trace[:n-1]
+}
+
+// at sets the place that the values made next come from, and returns it to
+// what it was when the result is called.
+func (c *checker) at(n dsl.Node) {
+	p := n.Range().Pos
+	c.fr.g.Pos = ir.Pos{File: c.fileName(), Line: p.Line, Col: p.Col}
+}
+
+// suggest sets the help to "did you mean …?" if one of names is near word, and
+// to other if not.
+func suggest(d *dsl.Diagnostic, word string, names []string, other string) *dsl.Diagnostic {
+	if s := dsl.Suggest(word, names); s != "" {
+		return d.Helpf("did you mean `%s`?", s)
+	}
+	d.Help = other
+	return d
+}

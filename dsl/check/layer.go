@@ -1,0 +1,155 @@
+package check
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/lmc-lang/lmc/dsl"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// An instance is a layer with its dims, options and sub-layers, at its place
+// in the model. The copies of a stack share one instance.
+type instance struct {
+	of     *layerDecl
+	name   string // in messages: nn.Linear[64, 256]
+	path   string // pattern: blocks.{0}.attn; empty for the model
+	counts []int  // copies, outermost stack first
+	env    map[string]value
+	order  []string // of env
+	stores []*storage
+	fields []*instance // in order
+	funcs  map[string]*dsl.FuncDecl
+	bounds []*dsl.DimItem // dim T <= C
+	blocks []*dsl.BlockDecl
+	members []dsl.Member // all that the conditions let through, in order
+	asserts []*dsl.AssertStmt
+	poisoned map[string]bool
+}
+
+// A storage is a tensor of the model: a parameter, state or cache in all its
+// copies.
+type storage struct {
+	kind   dsl.TensorKind
+	path   string
+	typ    ctype // of one copy
+	counts []int
+	init   loop.Init
+	doc    string
+	decl   *dsl.TensorDecl
+	at     *dsl.Name
+	file   *dsl.File
+	index  int  // in the API's table of its kind
+	used   bool // some method reads or writes it
+	root   *variable
+}
+
+// whole is the type of all copies together: [counts..., dims...].
+func (s *storage) whole() ctype {
+	dims := make([]dim, 0, len(s.counts)+len(s.typ.dims))
+	for _, n := range s.counts {
+		dims = append(dims, number(n))
+	}
+	return ctype{s.typ.elem, append(dims, s.typ.dims...)}
+}
+
+// A layer is one copy of an instance as a value: at says which.
+type layer struct {
+	inst *instance
+	at   []copyOf // one per count of inst
+}
+
+// A copyOf picks a copy of a stack: the one at the counter of a loop, or a constant.
+type copyOf struct {
+	loop *frame
+	n    int
+}
+
+// A stack is a field with a count: [L]Block.
+type stack struct {
+	inst  *instance
+	count dim
+	at    []copyOf // of the layer that it is a field of
+	name  string   // of the field
+}
+
+func (l *layer) show() string { return "the layer " + l.inst.name }
+func (s *stack) show() string { return fmt.Sprintf("%s layers", s.count) }
+
+// element is the copy of s that at picks.
+func (s *stack) element(at copyOf) *layer {
+	return &layer{s.inst, append(append([]copyOf{}, s.at...), at)}
+}
+
+// names lists the members of the instance, for suggestions.
+func (in *instance) names() []string {
+	out := append([]string{}, in.order...)
+	for _, s := range in.stores {
+		out = append(out, s.at.Text)
+	}
+	return append(out, sortedKeys(in.funcs)...)
+}
+
+// store returns the tensor of the instance called name, or nil.
+func (in *instance) store(name string) *storage {
+	for _, s := range in.stores {
+		if s.at.Text == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// tensor returns the variable behind the tensor of l called name, or nil.
+func (l *layer) tensor(c *checker, name string) *variable {
+	s := l.inst.store(name)
+	if s == nil || c.entry == nil {
+		return nil
+	}
+	s.used = true
+	v := c.entry.root(s)
+	for _, at := range l.at {
+		if at.loop != nil {
+			if w := at.loop.slice(v, 0); w != nil {
+				v = w
+				continue
+			}
+		}
+		v = &variable{name: name, used: true, of: v, part: &copyOf{at.loop, at.n}}
+	}
+	return v
+}
+
+// member is what l declares under name, other than tensors.
+func (l *layer) member(c *checker, name string) (value, bool) {
+	if l.inst.poisoned[name] {
+		return poison{}, true
+	}
+	if v, ok := l.inst.env[name]; ok {
+		switch v := v.(type) {
+		case *layer:
+			return &layer{v.inst, l.at}, true
+		case *stack:
+			return &stack{v.inst, v.count, l.at, v.name}, true
+		case *table:
+			return c.entry.table(c, v), true
+		}
+		return v, true
+	}
+	if m := l.inst.funcs[name]; m != nil {
+		return &function{decl: m, pkg: l.inst.of.pkg, file: l.inst.of.file, self: l}, true
+	}
+	return nil, false
+}
+
+// generics prints [D, H] after the name of a layer.
+func generics(gs []*dsl.Generic) string {
+	if len(gs) == 0 {
+		return ""
+	}
+	s := make([]string, len(gs))
+	for i, g := range gs {
+		s[i] = g.Name.Text
+	}
+	return "[" + strings.Join(s, ", ") + "]"
+}
