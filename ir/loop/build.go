@@ -1,19 +1,31 @@
 package loop
 
+import "slices"
+
 // A Builder appends statements to a kernel. Blocks nest through the closures
 // given to For and If.
 type Builder struct {
-	K    *Kernel
-	ids  int
-	into *[]Stmt
+	K      *Kernel
+	ids    int
+	into   *[]Stmt
+	open   []int // numbers of the blocks under construction, outermost first
+	blocks int
 }
 
 // NewBuilder starts the kernel called name.
 func NewBuilder(name string) *Builder {
 	b := &Builder{K: &Kernel{Name: name}}
 	b.into = &b.K.Body
+	b.open = []int{0}
 	return b
 }
+
+// Block is the number of the block under construction. What was computed in a
+// block can be used as long as it is Open.
+func (b *Builder) Block() int { return b.open[len(b.open)-1] }
+
+// Open reports whether block n is the one under construction or around it.
+func (b *Builder) Open(n int) bool { return slices.Contains(b.open, n) }
 
 // Buffer declares an argument. Inputs come before outputs.
 func (b *Builder) Buffer(name string, e Elem, n Dim, out bool) *Buffer {
@@ -127,10 +139,17 @@ func (b *Builder) If(cond *Val, then, els func() []*Val) []*Val {
 	return out
 }
 
+// Into runs body, which emits into the block into: for statements made by hand.
+func (b *Builder) Into(into *[]Stmt, body func()) {
+	b.block(into, func() []*Val { body(); return nil })
+}
+
 func (b *Builder) block(into *[]Stmt, body func() []*Val) []*Val {
 	outer := b.into
 	b.into = into
-	defer func() { b.into = outer }()
+	b.blocks++
+	b.open = append(b.open, b.blocks)
+	defer func() { b.into, b.open = outer, b.open[:len(b.open)-1] }()
 	return body()
 }
 

@@ -1,0 +1,362 @@
+package loop
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Tidy returns a kernel with the same bits in which an expression stands once,
+// as far outside of loops as it can, and only if something needs it. Kernels
+// are built by pulling values one by one; printers want them tidy, because a
+// compiler does not move computations out of loops.
+//
+// Loads are joined only if nothing in the kernel can write what they read, and
+// are not moved; what may fault stays where it is.
+func Tidy(k *Kernel) *Kernel {
+	t := *k
+	t.Body = k.Body
+	for range 2 {
+		j := joiner{frozen: frozen(k), now: map[*Val]*Val{}}
+		t.Body = j.block(t.Body, nil)
+		t.Body = hoist(t.Body)
+	}
+	l := &liveness{live: map[*Val]bool{}}
+	for l.changed = true; l.changed; {
+		l.changed = false
+		l.block(t.Body)
+	}
+	t.Body = l.sweep(t.Body)
+	return &t
+}
+
+// frozen is the set of buffers that the kernel cannot change.
+func frozen(k *Kernel) map[*Buffer]bool {
+	out := map[*Buffer]bool{}
+	for i, b := range k.Bufs {
+		out[b] = !b.Out
+		for _, p := range k.InPlace {
+			if p[0] == i {
+				out[b] = false
+			}
+		}
+	}
+	return out
+}
+
+// Pure reports whether s computes the same wherever it stands: it has no effect
+// and cannot fault.
+func (s *Instr) Pure() bool {
+	if s.Op == Const || s.Op == Size {
+		return true
+	}
+	f := Table[s.Op].Form(s.Args, s.Dst.Elem, false)
+	return f != nil && !f.Fault
+}
+
+// A joiner rewrites a kernel so that equal expressions are one.
+type joiner struct {
+	frozen map[*Buffer]bool
+	now    map[*Val]*Val // what stands for a value that was joined
+}
+
+// A table has the expressions that are visible in a block.
+type exprs struct {
+	of    map[string]*Val
+	outer *exprs
+}
+
+func (e *exprs) find(key string) *Val {
+	for ; e != nil; e = e.outer {
+		if v := e.of[key]; v != nil {
+			return v
+		}
+	}
+	return nil
+}
+
+func (j *joiner) val(v *Val) *Val {
+	if w, ok := j.now[v]; ok {
+		return w
+	}
+	return v
+}
+
+func (j *joiner) vals(vs []*Val) []*Val {
+	out := make([]*Val, len(vs))
+	for i, v := range vs {
+		out[i] = j.val(v)
+	}
+	return out
+}
+
+func (j *joiner) index(at Index) Index {
+	out := Index{Off: at.Off}
+	for _, t := range at.Terms {
+		out = out.Add(Index{Terms: []IndexTerm{{j.val(t.Var), t.Coef}}})
+	}
+	return out
+}
+
+func (j *joiner) bound(b Bound) Bound {
+	if b.Val != nil {
+		b.Val = j.val(b.Val)
+	}
+	return b
+}
+
+// same joins v with an equal expression, or remembers v.
+func (j *joiner) same(e *exprs, key string, v *Val) bool {
+	if w := e.find(key); w != nil {
+		j.now[v] = w
+		return true
+	}
+	e.of[key] = v
+	return false
+}
+
+func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
+	e := &exprs{map[string]*Val{}, outer}
+	out := make([]Stmt, 0, len(body))
+	for _, s := range body {
+		switch s := s.(type) {
+		case *Instr:
+			c := *s
+			c.Args = j.vals(s.Args)
+			var key strings.Builder
+			fmt.Fprintf(&key, "%d %d %s %s", c.Op, c.Dst.Elem, number64(c.Imm), c.Dim)
+			for _, a := range c.Args {
+				fmt.Fprintf(&key, " %d", a.ID)
+			}
+			if !j.same(e, key.String(), s.Dst) {
+				out = append(out, &c)
+			}
+		case *Load:
+			c := *s
+			c.At = j.index(s.At)
+			if !j.frozen[s.Buf] || !j.same(e, s.Buf.Name+"["+c.At.String()+"]", s.Dst) {
+				out = append(out, &c)
+			}
+		case *Store:
+			c := *s
+			c.At, c.Src = j.index(s.At), j.val(s.Src)
+			out = append(out, &c)
+		case *For:
+			c := *s
+			c.From, c.To = j.bound(s.From), j.bound(s.To)
+			c.Carry = make([]*Carry, len(s.Carry))
+			for i, x := range s.Carry {
+				c.Carry[i] = &Carry{Phi: x.Phi, Init: j.val(x.Init), Out: x.Out}
+			}
+			c.Body = j.block(s.Body, e)
+			for i, x := range s.Carry {
+				c.Carry[i].Next = j.val(x.Next)
+			}
+			out = append(out, &c)
+		case *If:
+			c := *s
+			c.Cond = j.val(s.Cond)
+			c.Then, c.Else = j.block(s.Then, e), j.block(s.Else, e)
+			c.Merge = make([]*Merge, len(s.Merge))
+			for i, m := range s.Merge {
+				c.Merge[i] = &Merge{m.Dst, j.val(m.Then), j.val(m.Else)}
+			}
+			out = append(out, &c)
+		case *Extern:
+			c := *s
+			c.Args = j.vals(s.Args)
+			c.Bufs = make([]Span, len(s.Bufs))
+			for i, sp := range s.Bufs {
+				c.Bufs[i] = Span{sp.Buf, j.index(sp.At), j.bound(sp.Len)}
+			}
+			out = append(out, &c)
+		}
+	}
+	return out
+}
+
+// hoist moves pure instructions out of the loops that do not change them.
+func hoist(body []Stmt) []Stmt {
+	out := make([]Stmt, 0, len(body))
+	for _, s := range body {
+		switch s := s.(type) {
+		case *For:
+			inner := hoist(s.Body)
+			mine := map[*Val]bool{s.Var: true}
+			for _, c := range s.Carry {
+				mine[c.Phi] = true
+			}
+			kept := inner[:0:0]
+			for _, x := range inner {
+				if in, ok := x.(*Instr); ok && in.Pure() && !anyOf(mine, in.Args) {
+					out = append(out, in)
+					continue
+				}
+				defined(x, mine)
+				kept = append(kept, x)
+			}
+			s.Body = kept
+		case *If:
+			s.Then, s.Else = hoist(s.Then), hoist(s.Else)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func anyOf(set map[*Val]bool, vs []*Val) bool {
+	for _, v := range vs {
+		if set[v] {
+			return true
+		}
+	}
+	return false
+}
+
+// defined adds the values that s defines for the statements after it.
+func defined(s Stmt, into map[*Val]bool) {
+	switch s := s.(type) {
+	case *Instr:
+		into[s.Dst] = true
+	case *Load:
+		into[s.Dst] = true
+	case *For:
+		for _, c := range s.Carry {
+			into[c.Out] = true
+		}
+		if s.After != nil {
+			into[s.After] = true
+		}
+	case *If:
+		for _, m := range s.Merge {
+			into[m.Dst] = true
+		}
+	}
+}
+
+// liveness marks the values that something needs, to a fixpoint.
+type liveness struct {
+	live    map[*Val]bool
+	changed bool
+}
+
+func (l *liveness) need(vs ...*Val) {
+	for _, v := range vs {
+		if v != nil && !l.live[v] {
+			l.live[v], l.changed = true, true
+		}
+	}
+}
+
+func (l *liveness) index(at Index) {
+	for _, t := range at.Terms {
+		l.need(t.Var)
+	}
+}
+
+// block marks what body needs; it reports whether body has an effect.
+func (l *liveness) block(body []Stmt) bool {
+	effect := false
+	for i := len(body) - 1; i >= 0; i-- {
+		if l.stmt(body[i]) {
+			effect = true
+		}
+	}
+	return effect
+}
+
+func (l *liveness) stmt(s Stmt) bool {
+	switch s := s.(type) {
+	case *Instr:
+		if l.live[s.Dst] || !s.Pure() {
+			l.need(s.Args...)
+		}
+		return !s.Pure()
+	case *Load:
+		if l.live[s.Dst] {
+			l.index(s.At)
+		}
+		return false
+	case *Store:
+		l.need(s.Src)
+		l.index(s.At)
+		return true
+	case *Extern:
+		l.need(s.Args...)
+		for _, sp := range s.Bufs {
+			l.index(sp.At)
+			l.need(sp.Len.Val)
+		}
+		return true
+	case *For:
+		effect := l.block(s.Body)
+		needed := effect || l.live[s.After]
+		for _, c := range s.Carry {
+			if l.live[c.Out] || l.live[c.Phi] {
+				l.need(c.Phi, c.Init, c.Next)
+				needed = true
+			}
+		}
+		if needed {
+			l.need(s.From.Val, s.To.Val)
+		}
+		return effect
+	case *If:
+		a, b := l.block(s.Then), l.block(s.Else)
+		needed := a || b
+		for _, m := range s.Merge {
+			if l.live[m.Dst] {
+				l.need(m.Then, m.Else)
+				needed = true
+			}
+		}
+		if needed {
+			l.need(s.Cond)
+		}
+		return a || b
+	}
+	return true
+}
+
+// sweep drops what nothing needs.
+func (l *liveness) sweep(body []Stmt) []Stmt {
+	out := make([]Stmt, 0, len(body))
+	for _, s := range body {
+		keep := true
+		switch s := s.(type) {
+		case *Instr:
+			keep = l.live[s.Dst] || !s.Pure()
+		case *Load:
+			keep = l.live[s.Dst]
+		case *For:
+			effect := l.block(s.Body)
+			s.Body = l.sweep(s.Body)
+			carry := s.Carry[:0:0]
+			for _, c := range s.Carry {
+				if l.live[c.Out] || l.live[c.Phi] {
+					carry = append(carry, c)
+				}
+			}
+			s.Carry = carry
+			keep = effect || len(carry) > 0 || l.live[s.After]
+			if !l.live[s.After] {
+				s.After = nil
+			}
+		case *If:
+			effect := l.block(s.Then)
+			effect = l.block(s.Else) || effect
+			s.Then, s.Else = l.sweep(s.Then), l.sweep(s.Else)
+			merge := s.Merge[:0:0]
+			for _, m := range s.Merge {
+				if l.live[m.Dst] {
+					merge = append(merge, m)
+				}
+			}
+			s.Merge = merge
+			keep = effect || len(merge) > 0
+		}
+		if keep {
+			out = append(out, s)
+		}
+	}
+	return out
+}
