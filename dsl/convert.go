@@ -108,7 +108,8 @@ func (f *fileParser) params(g *gParams, what string) []*Param {
 			typ = convertType(x.Type)
 		case typ == nil:
 			f.fail(p.Name, what+" `"+p.Name.Text+"` has no type", "write `"+p.Name.Text+" f32`, or `"+p.Name.Text+" f32[…]` with its dims")
-			typ = &Type{Span: Span{p.Name.End, p.Name.End}, Name: &Name{Span{p.Name.End, p.Name.End}, "f32"}}
+			none := Span{p.Name.End, p.Name.End}
+			typ = &Type{Span: none, Name: &Name{none, "_"}}
 		case p.Default != nil:
 			f.fail(p, what+" `"+p.Name.Text+"` has a default, so it needs a type of its own", "")
 		}

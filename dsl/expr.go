@@ -48,17 +48,21 @@ type syntaxError struct {
 func (e *syntaxError) Error() string   { return e.d.Msg }
 func (e *syntaxError) Message() string { return e.d.Msg }
 func (e *syntaxError) Position() lexer.Position {
-	return lexer.Position{Line: e.d.Pos.Line, Column: e.d.Pos.Col, Offset: e.d.Pos.Offset}
+	return toLexerPos("", e.d.Pos)
 }
 
 var _ participle.Error = (*syntaxError)(nil)
+
+func toLexerPos(file string, p Pos) lexer.Position {
+	return lexer.Position{Filename: file, Line: p.Line, Column: p.Col, Offset: p.Offset}
+}
 
 func toPos(p lexer.Position) Pos { return Pos{p.Line, p.Column, p.Offset} }
 
 // tokenSpan is the text of a token; the semicolon that a line end stands for is empty.
 func tokenSpan(t *lexer.Token) Span {
 	p := toPos(t.Pos)
-	if t.EOF() || t.Type == tokSemi && t.Value != ";" {
+	if t.EOF() || t.Type == tokUnclosed || t.Type == tokSemi && t.Value != ";" {
 		return Span{p, p}
 	}
 	n := len(t.Value)

@@ -20,7 +20,7 @@ func Format(filename string, src []byte) (text []byte, err error) {
 	toks, _ := scan(filename, string(src))
 	p := &layout{src: string(src)}
 	for _, t := range toks {
-		if t.Type == tokSpace || t.EOF() || t.Type == tokSemi && t.Value != ";" {
+		if !written(t) {
 			continue
 		}
 		p.toks = append(p.toks, t)
@@ -36,9 +36,14 @@ func Format(filename string, src []byte) (text []byte, err error) {
 	return text, diags.Err()
 }
 
+// written tells whether t stands in the text, other than blanks.
+func written(t lexer.Token) bool {
+	return t.Type != tokSpace && t.Type != tokUnclosed && !t.EOF() && (t.Type != tokSemi || t.Value == ";")
+}
+
 // sameTokens compares two texts without blanks and semicolons.
 func sameTokens(a, b []lexer.Token) bool {
-	drop := func(t lexer.Token) bool { return t.Type == tokSpace || t.Type == tokSemi }
+	drop := func(t lexer.Token) bool { return !written(t) || t.Type == tokSemi }
 	a, b = slices.DeleteFunc(slices.Clone(a), drop), slices.DeleteFunc(slices.Clone(b), drop)
 	return slices.EqualFunc(a, b, func(x, y lexer.Token) bool {
 		return x.Type == y.Type && strings.TrimRight(x.Value, " \t") == strings.TrimRight(y.Value, " \t")
@@ -128,12 +133,15 @@ func (p *layout) unary(i int) bool {
 func (p *layout) dropSemicolons() {
 	kept := p.toks[:0:0]
 	for i, t := range p.toks {
-		if t.Type == tokSemi {
-			before := len(kept) > 0 && kept[len(kept)-1].Pos.Line == t.Pos.Line
-			if !before || !p.sameLine(i, i+1) || p.isType(i+1, tokComment) || p.is(i+1, "}") ||
-				kept[len(kept)-1].Type == tokSemi || kept[len(kept)-1].Value == "{" {
-				continue
-			}
+		if n := len(kept); t.Type == tokSemi && (n == 0 || kept[n-1].Pos.Line < t.Pos.Line || kept[n-1].Type == tokSemi || kept[n-1].Value == "{") {
+			continue
+		}
+		next := i + 1
+		for p.isType(next, tokSemi) {
+			next++
+		}
+		if t.Type == tokSemi && (!p.sameLine(i, next) || p.isType(next, tokComment) || p.is(next, "}")) {
+			continue
 		}
 		kept = append(kept, t)
 	}
@@ -207,11 +215,9 @@ func (p *layout) line(i, end int) outLine {
 	for closers < end-i && (p.is(i+closers, "}") || p.is(i+closers, ")") || p.is(i+closers, "]")) {
 		closers++
 	}
+	l.indent = p.depth(0)
 	var cell strings.Builder
 	for k := i; k < end; k++ {
-		if k == i+closers {
-			l.indent = p.depth()
-		}
 		switch {
 		case k == i:
 		case slices.Contains(breaks, k):
@@ -222,10 +228,9 @@ func (p *layout) line(i, end int) outLine {
 			cell.WriteByte(' ')
 		}
 		cell.WriteString(strings.TrimRight(p.toks[k].Value, " \t"))
-		p.track(k, i)
-	}
-	if closers == end-i {
-		l.indent = p.depth()
+		if opened := p.track(k, i); k < i+closers && opened > 0 {
+			l.indent = p.depth(opened) // like the line of what is closed here
+		}
 	}
 	if p.is(i, "|>") || p.isType(i, tokComment) && p.is(p.nextCode(i), "|>") {
 		l.indent++
@@ -247,10 +252,7 @@ func (p *layout) nextCode(i int) int {
 // left out would join two tokens, as in wrong code like `! =`.
 func (p *layout) keepTokens(l *outLine, i, end int) {
 	again, _ := scan("", strings.Join(l.cells, " "))
-	drop := func(t lexer.Token) bool {
-		return t.Type == tokSpace || t.EOF() || t.Type == tokSemi && t.Value != ";"
-	}
-	again = slices.DeleteFunc(again, drop)
+	again = slices.DeleteFunc(again, func(t lexer.Token) bool { return !written(t) })
 	same := slices.EqualFunc(again, p.toks[i:end], func(a, b lexer.Token) bool {
 		return a.Type == b.Type && a.Value == strings.TrimRight(b.Value, " \t")
 	})
@@ -262,11 +264,11 @@ func (p *layout) keepTokens(l *outLine, i, end int) {
 }
 
 // depth is the indentation of a line here: brackets that were opened in the
-// same line count once.
-func (p *layout) depth() int {
+// same line count once, and those of the given line or later not at all.
+func (p *layout) depth(before int) int {
 	n, line := 0, 0
 	for _, b := range p.open {
-		if b.line != line {
+		if b.line != line && (before == 0 || b.line < before) {
 			n++
 		}
 		line = b.line
@@ -274,13 +276,14 @@ func (p *layout) depth() int {
 	return n
 }
 
-// track follows the brackets; first is the first token of the line.
-func (p *layout) track(k, first int) {
+// track follows the brackets; first is the first token of the line. It returns
+// the line in which the bracket was opened that token k closes, or 0.
+func (p *layout) track(k, first int) (opened int) {
 	if p.toks[k].Type == tokKeyword && p.toks[k].Value == "func" && (k == first || p.is(k-1, "{") || p.is(k-1, ";")) {
 		p.header = len(p.open) + 1
 	}
 	if p.toks[k].Type != tokOp {
-		return
+		return 0
 	}
 	switch v := p.toks[k].Value; v {
 	case "(", "[":
@@ -291,14 +294,21 @@ func (p *layout) track(k, first int) {
 		p.header = 0
 	case ")", "]":
 		if p.inList() {
-			p.open = p.open[:len(p.open)-1]
+			return p.pop()
 		}
 	case "}":
 		p.leaveLists()
 		if len(p.open) > 0 {
-			p.open = p.open[:len(p.open)-1]
+			return p.pop()
 		}
 	}
+	return 0
+}
+
+func (p *layout) pop() (line int) {
+	line = p.open[len(p.open)-1].line
+	p.open = p.open[:len(p.open)-1]
+	return line
 }
 
 // inList and leaveLists are those of the scanner: wrong code is indented as it

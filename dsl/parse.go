@@ -71,7 +71,7 @@ func (f *fileParser) parse(lex *lexer.PeekingLexer) {
 	for !lex.Peek().EOF() {
 		t := *lex.Peek()
 		switch {
-		case t.Type == tokSemi:
+		case t.Type == tokSemi, t.Type == tokUnclosed:
 			lex.Next()
 		case isOp(&t, "}"):
 			lex.Next()
@@ -84,7 +84,7 @@ func (f *fileParser) parse(lex *lexer.PeekingLexer) {
 
 // item reads one declaration.
 func (f *fileParser) item(lex *lexer.PeekingLexer, t *lexer.Token) {
-	v, bad, err := parseItem(lex, parsers().top, &topRules, 0)
+	v, bad, err := parseItem(lex, parsers().top, &topRules)
 	if err != nil && t.Type == tokKeyword && !isTopKeyword[t.Value] {
 		err.Help = "it belongs into a layer or func; is there a `}` too many above?"
 		f.strayBrace(err)

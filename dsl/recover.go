@@ -24,10 +24,9 @@ var parsers = sync.OnceValue(func() parserSet {
 
 // rules says how the items of one kind of list look, for messages and recovery.
 type rules struct {
-	what     string   // "a statement"
-	keywords []string // what an item may start with, besides names
-	help     string   // for something that no item starts with
-	outer    map[string]bool
+	what     string            // "a statement"
+	keywords []string          // what an item may start with, besides names
+	help     string            // for something that no item starts with
 	misplace map[string]string // help for keywords that belong elsewhere
 }
 
@@ -42,8 +41,7 @@ var (
 		what: "a member of a layer",
 		keywords: []string{"param", "state", "cache", "const", "dim", "func", "if", "assert",
 			"train", "generate", "names"},
-		help:  "it is a field, `name Layer[dims]`, or starts with param, state, cache, const, dim, func, if, assert, train, generate or names",
-		outer: setOf("package", "import", "layer", "model", "optimizer", "func", "const", "dim"),
+		help: "it is a field, `name Layer[dims]`, or starts with param, state, cache, const, dim, func, if, assert, train, generate or names",
 		misplace: map[string]string{
 			"for": "statements stand inside a func", "return": "statements stand inside a func",
 			"var":   "statements stand inside a func; what is kept is declared with `param`, `state` or `cache`",
@@ -55,16 +53,12 @@ var (
 		what:     "a setting",
 		keywords: []string{"group", "optimizer"},
 		help:     "it is written `name = value`",
-		outer: setOf("package", "import", "layer", "model", "func", "param", "state", "cache", "train", "generate",
-			"names", "const", "dim"),
 		misplace: map[string]string{},
 	}
 	stmtRules = rules{
 		what:     "a statement",
 		keywords: []string{"return", "for", "if", "var", "const", "assert"},
 		help:     "it is an assignment, or starts with return, for, if, var, const or assert",
-		outer: setOf("package", "import", "layer", "model", "optimizer", "func", "param", "state", "cache", "train",
-			"generate", "names", "dim"),
 		misplace: map[string]string{
 			"else": "`else` stands on the line of the `}` before it", "func": "a func cannot stand inside another one",
 			"param": "`param` is a member of the layer, outside of its funcs", "state": "`state` is a member of the layer, outside of its funcs",
@@ -80,7 +74,6 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 	if !isOp(&open, "{") {
 		return expected("`{`", &open)
 	}
-	indent := lineStart(lex).Pos.Column
 	lex.Next()
 	l.At = tokenSpan(&open)
 	for {
@@ -89,8 +82,12 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 		case isOp(t, "}"):
 			l.At.End = tokenSpan(lex.Next()).End
 			return nil
-		case t.EOF(), t.Type == tokKeyword && r.outer[t.Value] && t.Pos.Column <= indent && lineStart(lex) == t:
+		case t.EOF(), t.Type == tokUnclosed:
 			l.At.End = tokenSpan(lastToken(lex)).End
+			if !t.EOF() {
+				lex.Next()
+				t = nextWritten(lex)
+			}
 			d := fileless(failAt(t, "expected `}`, found "+describe(t), "`{` at "+l.At.Pos.String()+" is never closed"))
 			l.Errs = append(l.Errs, d)
 			return nil
@@ -99,7 +96,7 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 		default:
 			it := loopItem[T]{at: t.Pos}
 			var err *Diagnostic
-			it.item, it.bad, err = parseItem(lex, parser, r, indent)
+			it.item, it.bad, err = parseItem(lex, parser, r)
 			l.Items = append(l.Items, it)
 			if err != nil {
 				l.Errs = append(l.Errs, err)
@@ -111,7 +108,7 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 // parseItem reads one item and the semicolon behind it. After an error it
 // skips to where the next item may start. An item in braces that is followed
 // by rubbish is returned, with the error.
-func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *rules, indent int) (*T, *Bad, *Diagnostic) {
+func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *rules) (*T, *Bad, *Diagnostic) {
 	start, rawStart := lex.MakeCheckpoint(), lex.RawCursor()
 	v, err := parser.ParseFromLexer(lex, participle.AllowTrailing(true))
 	atEnd, braced := false, false
@@ -121,8 +118,8 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 			lex.Next()
 			return v, nil, nil
 		}
-		if isOp(t, "}") || lastToken(lex).Type == tokSemi {
-			return v, nil, nil // the list ends here, or a body that lacks its } has ended
+		if isOp(t, "}") || t.Type == tokUnclosed || lastToken(lex).Type == tokUnclosed {
+			return v, nil, nil // the list ends here, or the item does without its }
 		}
 		err, atEnd = expected("end of line", t), true
 		braced = isOp(lastToken(lex), "}")
@@ -132,7 +129,7 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 	if own, ok := err.(*syntaxError); !ok || !own.bad {
 		improve(d, lex, r, atEnd)
 	}
-	skipItem(lex, r, indent)
+	skipItem(lex)
 	if braced {
 		return v, nil, d
 	}
@@ -187,27 +184,24 @@ func looksLikeFunc(lex *lexer.PeekingLexer) bool {
 
 // skipItem goes to the start of the next item: behind the next semicolon
 // outside braces, or before the } that closes the list. Brackets and
-// parentheses do not count: one of them may be what is missing. A keyword that
-// starts a line further out ends the item in any case.
-func skipItem(lex *lexer.PeekingLexer, r *rules, indent int) {
+// parentheses do not count: one of them may be what is missing.
+func skipItem(lex *lexer.PeekingLexer) {
 	depth := 0
-	for n := 0; ; n++ {
+	for {
 		t := lex.Peek()
 		switch {
 		case t.EOF():
 			return
-		case n > 0 && t.Type == tokKeyword && r.outer[t.Value] && t.Pos.Column <= indent && lineStart(lex) == t:
-			return
 		case isOp(t, "{"):
 			depth++
-		case isOp(t, "}"):
+		case isOp(t, "}") || t.Type == tokUnclosed:
 			if depth == 0 {
 				return
 			}
 			depth--
 		}
 		lex.Next()
-		if t.Type == tokSemi && depth == 0 {
+		if (t.Type == tokSemi || t.Type == tokUnclosed) && depth == 0 {
 			return
 		}
 	}
@@ -238,17 +232,14 @@ func badItem(toks []lexer.Token) *Bad {
 	return b
 }
 
-// lineStart returns the first token in the line of the next token.
-func lineStart(lex *lexer.PeekingLexer) *lexer.Token {
-	next := lex.Peek()
-	toks := lex.Range(0, lex.RawCursor())
-	first := next
-	for i := len(toks) - 1; i >= 0 && toks[i].Pos.Line == next.Pos.Line; i-- {
-		if toks[i].Type != tokSpace && toks[i].Type != tokSemi {
-			first = &toks[i]
-		}
+// nextWritten returns the next token that stands in the text.
+func nextWritten(lex *lexer.PeekingLexer) *lexer.Token {
+	start := lex.MakeCheckpoint()
+	defer lex.LoadCheckpoint(start)
+	for lex.Peek().Type == tokUnclosed {
+		lex.Next()
 	}
-	return first
+	return lex.Peek()
 }
 
 // lastToken returns the last token that was taken; there must be one.

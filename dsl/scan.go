@@ -20,6 +20,10 @@ const (
 	tokSemi  // `;`, or the end of a line that ends a statement
 	tokBad   // what no token starts with; its message is in badToken
 	tokSpace // elided; a line end is a token of its own
+
+	// tokUnclosed has no text. It stands before a line where a { should have
+	// been closed, in texts where one } or more is missing.
+	tokUnclosed
 )
 
 // The values of a tokSemi that is not written as `;` say what stood there.
@@ -31,7 +35,7 @@ const (
 
 var tokenSymbols = map[string]lexer.TokenType{
 	"EOF": lexer.EOF, "Comment": tokComment, "String": tokString, "Number": tokNumber, "Ident": tokIdent,
-	"Keyword": tokKeyword, "Op": tokOp, "Semi": tokSemi, "Bad": tokBad, "Space": tokSpace,
+	"Keyword": tokKeyword, "Op": tokOp, "Semi": tokSemi, "Bad": tokBad, "Space": tokSpace, "Unclosed": tokUnclosed,
 }
 
 // Keywords are the reserved words.
@@ -73,22 +77,42 @@ type scanner struct {
 	src  string
 	pos  lexer.Position // Column counts bytes, other than in participle's own lexers
 	toks []lexer.Token
-	last int    // index of the last token that is not elided, or -1
-	open []byte // brackets that are open
+	last int // index of the last token that is not elided, or -1
+	open []openBracket
 	deep *lexer.Token
+
+	missing int // how many } are known to be missing
+	indent  int // the column in which the present statement starts
+}
+
+// openBracket is a bracket that is open, and the indentation of its statement.
+type openBracket struct {
+	char   byte
+	indent int
 }
 
 // scan returns the tokens of src, EOF included, and the first bracket that is
 // nested deeper than maxNesting, or nil.
 func scan(name, src string) (toks []lexer.Token, deep *lexer.Token) {
-	s := &scanner{name: name, src: src, pos: lexer.Position{Filename: name, Line: 1, Column: 1}, last: -1}
-	for s.pos.Offset < len(src) {
+	s := &scanner{name: name, src: src, last: -1}
+	s.all()
+	s.leaveLists()
+	if n := len(s.open); n > 0 {
+		s = &scanner{name: name, src: src, last: -1, missing: n}
+		s.all()
+	}
+	return s.toks, s.deep
+}
+
+func (s *scanner) all() {
+	s.pos = lexer.Position{Filename: s.name, Line: 1, Column: 1}
+	for s.pos.Offset < len(s.src) {
 		s.next()
 	}
 	if s.endsStatement() {
 		s.semicolon(semiEOF)
 	}
-	return append(s.toks, lexer.EOFToken(s.pos)), s.deep
+	s.toks = append(s.toks, lexer.EOFToken(s.pos))
 }
 
 // emit takes the next n bytes as one token.
@@ -106,17 +130,39 @@ func (s *scanner) emit(t lexer.TokenType, n int) {
 	}
 }
 
-// semicolon adds one directly behind the last token, before the blanks and the
-// comment that may follow it: there the node ends that it ends.
-func (s *scanner) semicolon(value string) {
+// startStatement notes the indentation if a statement begins here, and closes,
+// where braces are missing, those whose statement is no further out.
+func (s *scanner) startStatement() {
+	if s.last >= 0 {
+		t := s.toks[s.last]
+		if t.Pos.Line == s.pos.Line || t.Type != tokSemi && t.Value != "{" && t.Value != "}" {
+			return
+		}
+	}
+	s.indent = s.pos.Column
+	for s.missing > 0 && s.src[s.pos.Offset] != '}' {
+		n := len(s.open)
+		if n == 0 || s.open[n-1].indent < s.indent {
+			return
+		}
+		s.open = s.open[:n-1]
+		s.missing--
+		s.add(tokUnclosed, "")
+	}
+}
+
+func (s *scanner) semicolon(value string) { s.add(tokSemi, value) }
+
+// add puts in a token that is not in the text, directly behind the last one,
+// before the blanks and the comment that may follow it: there the node ends
+// that it ends.
+func (s *scanner) add(typ lexer.TokenType, value string) {
 	t := s.toks[s.last]
-	semi := lexer.Token{Type: tokSemi, Value: value, Pos: t.Pos}
-	semi.Pos.Offset += len(t.Value)
-	semi.Pos.Column += len(t.Value)
+	added := lexer.Token{Type: typ, Value: value, Pos: toLexerPos(s.name, tokenSpan(&t).End)}
 	s.last++
 	s.toks = append(s.toks, lexer.Token{})
 	copy(s.toks[s.last+1:], s.toks[s.last:])
-	s.toks[s.last] = semi
+	s.toks[s.last] = added
 }
 
 // endsStatement tells whether a statement ends after the last token if a line
@@ -149,7 +195,7 @@ func (s *scanner) breaksOff() bool {
 }
 
 // inList tells whether the innermost open bracket is ( or [.
-func (s *scanner) inList() bool { return len(s.open) > 0 && s.open[len(s.open)-1] != '{' }
+func (s *scanner) inList() bool { return len(s.open) > 0 && s.open[len(s.open)-1].char != '{' }
 
 // leaveLists forgets open ( and [ up to the innermost {: the program has
 // reached a place where they must have been closed.
@@ -178,6 +224,14 @@ func (s *scanner) next() {
 		s.emit(tokSpace, len("\ufeff"))
 	case strings.HasPrefix(rest, "//"):
 		s.emit(tokComment, len(strings.TrimRight(firstLine(rest), "\r")))
+	default:
+		s.startStatement()
+		s.token(rest)
+	}
+}
+
+func (s *scanner) token(rest string) {
+	switch c := rest[0]; {
 	case c == '"':
 		n, ok := scanString(rest)
 		s.emitIf(ok, tokString, n)
@@ -221,9 +275,9 @@ func (s *scanner) operator(rest string) {
 		return
 	case "{":
 		s.leaveLists() // no list contains a brace
-		s.open = append(s.open, '{')
+		s.open = append(s.open, openBracket{'{', s.indent})
 	case "(", "[":
-		s.open = append(s.open, op[0])
+		s.open = append(s.open, openBracket{op[0], s.indent})
 	case ")", "]":
 		if s.inList() {
 			s.open = s.open[:len(s.open)-1]

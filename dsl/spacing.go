@@ -22,9 +22,9 @@ func (p *layout) blank(k int) bool {
 	case p.is(prev, "**") || p.is(k, "**") || p.unary(prev):
 		return false
 	case p.arithmetic(k):
-		return !p.tight(k)
+		return !p.close(k)
 	case p.arithmetic(prev):
-		return !p.tight(prev)
+		return !p.close(prev)
 	case p.is(k, "("):
 		return !p.operand(prev) || p.result(k)
 	case p.is(k, "["):
@@ -38,6 +38,9 @@ func (p *layout) blank(k int) bool {
 func (p *layout) arithmetic(k int) bool {
 	return p.is(k, "+") || p.is(k, "-") && !p.unary(k) || p.is(k, "*") || p.is(k, "/") || p.is(k, "%")
 }
+
+// close tells whether the operator at k follows its left operand directly.
+func (p *layout) close(k int) bool { return p.operand(k-1) && p.tight(k) }
 
 // result tells whether the parenthesis at k opens the results of a func.
 func (p *layout) result(k int) bool {
