@@ -137,3 +137,23 @@ func TestKernelPath(t *testing.T) {
 	assert.True(t, Supports("portable"))
 	assert.False(t, Supports("abacus"))
 }
+
+func TestApart(t *testing.T) {
+	x := make([]float32, 10)
+	var scratch []float32
+	same := func(a, b []float32) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+	for _, c := range []struct {
+		src, dst []float32
+		shared   bool
+	}{
+		{x[:5], x[5:], false}, {x[5:], x[:5], false}, {x[:6], x[5:], true}, {x[5:], x[:6], true}, {x, x[3:4], true}, {x[3:4], x, true},
+		{x[:0], x, false}, {x, nil, false}, {x, make([]float32, 10), false},
+	} {
+		assert.Equal(t, !c.shared, same(c.src, Apart(c.src, &scratch, nil, c.dst)))
+	}
+	copied := Apart(x[:4], &scratch, x[2:])
+	x[1] = 7
+	assert.EqualValues(t, 0, copied[1])
+	y := make([]float32, 10)
+	assert.Zero(t, testing.AllocsPerRun(10, func() { Apart(x, &scratch, y); Apart(x, &scratch, x[3:], y) }))
+}
