@@ -78,16 +78,18 @@ var (
 	// Window, Strides, PadLo, PadHi, Dilation.
 	Window         = new(ir.Op) // -> [B, O..., K..., C], Fill outside
 	Fold           = new(ir.Op) // transpose of Window with Fill 0: y, attrs and Shape of x: adds overlaps
-	Unwindow       = new(ir.Op) // y[B, O..., C] -> [B, S..., K..., C]: for the place s and tap k the y that read it there, 0 if none
+	Unwindow       = new(ir.Op) // y[B, O..., C], attrs and Shape [B, S..., C] -> [B, S..., K..., C]: for the place s and tap k the y that read it there, 0 if none
 	CausalWindow   = new(ir.Op) // x[B, T, C], dilation i32 scalar -> [B, T, Extent, C]: x[t-(K-1-k)*dilation], 0 before the start
+	CausalFold     = new(ir.Op) // transpose of CausalWindow: y[B, T, K, C], dilation -> [B, T, C]: sum over k of y[t+(K-1-k)*dilation, k]
 	CausalUnwindow = new(ir.Op) // y[B, T, C], dilation -> [B, T, Extent, C]: y[t+(K-1-k)*dilation], 0 after the end
 	Conv           = new(ir.Op) // x[B, S..., I], w[K..., I/Groups, O]; Strides, PadLo, PadHi, Dilation, Groups -> [B, O..., O]
 	ConvInput      = new(ir.Op) // gradient of Conv to x: dy, w; attrs and Shape of x
 	ConvFilter     = new(ir.Op) // gradient of Conv to w: x, dy; attrs and Shape of w
 
-	// Order (order.go), all along Axis: i32 indices, ties to the lower index first.
+	// Order (order.go), along the last axis: i32 indices, ties to the lower index first.
 	SortIndex = new(ir.Op) // ascending, or Descending
 	TopKIndex = new(ir.Op) // of the Extent largest, descending
+	NMS       = new(ir.Op) // boxes [B, N, 4], scores [B, N]; IOU, Extent = limit -> i32[B, limit+1+N]: kept indices, their number, scratch
 	NMSKeep   = new(ir.Op) // boxes [B, N, 4], scores [B, N]; IOU, Extent = limit -> i32[B, limit], padded with 0
 	NMSCount  = new(ir.Op) // the same -> i32[B]
 
