@@ -5,7 +5,8 @@ import "math"
 // The float32 functions of this file and of math_trig.go give the same bits on
 // every port of Go. Each operation rounds once: products are written
 // float32(a*b) or float64(a*b), because a compiler may otherwise fuse a
-// product with the sum after it (it does on arm64, and on amd64 from v3 on).
+// product with a later sum, also across functions (it does on arm64, and on
+// amd64 from v3 on).
 //
 // Functions that kernels call in their inner loops (exp, log, tanh, sigmoid,
 // erf and their relatives) use float32 arithmetic only, as vector kernels do.

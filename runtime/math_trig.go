@@ -71,7 +71,7 @@ func trigReduceLarge(x float32) (r float64, n int) {
 	p := m*hi + carry
 	n = int((p + 1<<61) >> 62)
 	frac := int64(p - uint64(n)<<62) // |frac| <= 2**61
-	r = float64(frac) * (0x1.921fb54442d18p+0 * 0x1p-62)
+	r = float64(float64(frac) * (0x1.921fb54442d18p+0 * 0x1p-62))
 	if b>>31 != 0 {
 		return -r, -n & 3
 	}
@@ -225,7 +225,7 @@ func Pow32(x, y float32) float32 {
 	case y == 1:
 		return x
 	case y == 2:
-		return x * x
+		return float32(x * x)
 	case x != x || y != y || x == 0 || x-x != 0 || y-y != 0:
 		return float32(math.Pow(float64(x), float64(y))) // exact results only
 	}
@@ -238,7 +238,7 @@ func Pow32(x, y float32) float32 {
 			sign = -1
 		}
 	}
-	e := float64(y) * log2f(math.Abs(float64(x)))
+	e := float64(float64(y) * log2f(math.Abs(float64(x))))
 	if e > 200 { // far beyond the range of float32, so that exp2f keeps to its own
 		e = 200
 	} else if e < -200 {

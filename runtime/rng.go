@@ -101,7 +101,7 @@ func boxMuller(w0, w1 uint32) (float32, float32) {
 // sincosTurn is the sine and cosine of w/2³² turns.
 func sincosTurn(w uint32) (sin, cos float32) {
 	n := (w + 1<<29) >> 30
-	x := float64(int32(w-n<<30)) * (0x1.921fb54442d18p+0 * 0x1p-30) // within ±π/4
+	x := float64(float64(int32(w-n<<30)) * (0x1.921fb54442d18p+0 * 0x1p-30)) // within ±π/4
 	s, c := sinReduced(x), cosReduced(x)
 	switch n {
 	case 1:
