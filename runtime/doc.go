@@ -20,13 +20,16 @@
 //
 //   - Kernels: the scalar functions [Exp32], [Log32], [Tanh32], … whose bits are
 //     the same on every port, [Index] for checked gathers, [Uniform] and
-//     [Normal] for counter-based random numbers, [Parallel] for the parallel grid.
-//   - Boundary checks: [CheckShape], [CheckIndex], [Recover], [Guard], [Grow].
-//   - Weights: the table of [ParamInfo] with [InitWeights], [SaveWeights],
-//     [LoadWeights], [ReadForeign] and [WriteForeign] (the names blocks of a
-//     model), [SaveCheckpoint] and [LoadCheckpoint].
-//   - Steps: [SumSquares], [AllFinite] and [Fold], sums that do not depend on
-//     the number of workers; [Fit], the loop of a trainer.
+//     [Normal] for counter-based random numbers, [SortIndex], [TopKIndex] and
+//     [NMS] for whole runs of memory, [Parallel] for the parallel grid.
+//   - Entry points: [CheckShape], [CheckIndex], [Recover], [Guard], [Grow],
+//     [Resize], [Apart].
+//   - Weights: the table of [ParamInfo] with [Views], [InitWeights],
+//     [SaveWeights] and [LoadWeights]; [ReadForeign] and [WriteForeign] for the
+//     names blocks of a model; [SaveCheckpoint] and [LoadCheckpoint].
+//   - Steps: [SumSquares], [Fold] and [AllFinite], which do not depend on the
+//     number of workers.
+//   - [ChooseTarget] and [KernelPath]: which kernels run.
 //   - [Version1]: generated code says const _ = runtime.Version1, so that code
 //     that is too new for the runtime does not compile.
 package runtime
