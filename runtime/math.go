@@ -228,7 +228,7 @@ func Erf32(x float32) float32 {
 // Sqrt32 is the square root, correctly rounded; NaN below 0.
 func Sqrt32(x float32) float32 { return float32(math.Sqrt(float64(x))) }
 
-// Rsqrt32 is 1/√x, to 1 ulp: ±Inf at ±0, NaN below 0.
+// Rsqrt32 is 1/√x, to 2 ulp: ±Inf at ±0, NaN below 0.
 func Rsqrt32(x float32) float32 { return 1 / float32(math.Sqrt(float64(x))) }
 
 // Abs32 is |x|.

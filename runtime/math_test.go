@@ -55,21 +55,21 @@ var unary32 = []struct {
 	min    float64 // range of the function
 	max    float64
 }{
-	{"Exp", Exp32, math.Exp, 1.1, -104, 89, 0, math.Inf(1)},
-	{"Expm1", Expm132, math.Expm1, 2.6, -20, 89, -1, math.Inf(1)},
-	{"Log", Log32, math.Log, 1.1, 0, 8, math.Inf(-1), 89},
-	{"Log1p", Log1p32, math.Log1p, 2, -1, 8, math.Inf(-1), 89},
-	{"Tanh", Tanh32, math.Tanh, 3.5, -9.5, 9.5, -1, 1},
+	{"Exp", Exp32, Exp64, 1.1, -104, 89, 0, math.Inf(1)},
+	{"Expm1", Expm132, Expm164, 2.6, -20, 89, -1, math.Inf(1)},
+	{"Log", Log32, Log64, 1.1, 0, 8, math.Inf(-1), 89},
+	{"Log1p", Log1p32, Log1p64, 2, -1, 8, math.Inf(-1), 89},
+	{"Tanh", Tanh32, Tanh64, 3.5, -9.5, 9.5, -1, 1},
 	{"Sigmoid", Sigmoid32, Sigmoid64, 3, -105, 20, 0, 1},
-	{"Erf", Erf32, math.Erf, 2, -4.5, 4.5, -1, 1},
-	{"Sqrt", Sqrt32, math.Sqrt, 0.5, 0, 100, 0, math.Inf(1)},
+	{"Erf", Erf32, Erf64, 2, -4.5, 4.5, -1, 1},
+	{"Sqrt", Sqrt32, Sqrt64, 0.5, 0, 100, 0, math.Inf(1)},
 	{"Rsqrt", Rsqrt32, Rsqrt64, 1.6, 0, 100, math.Inf(-1), math.Inf(1)},
-	{"Sin", Sin32, math.Sin, 0.501, -20, 20, -1, 1},
-	{"Cos", Cos32, math.Cos, 0.501, -20, 20, -1, 1},
-	{"Tan", Tan32, math.Tan, 0.501, -20, 20, math.Inf(-1), math.Inf(1)},
-	{"Asin", Asin32, math.Asin, 0.501, -1, 1, -1.5707964, 1.5707964},
-	{"Acos", Acos32, math.Acos, 0.501, -1, 1, 0, 3.1415928},
-	{"Atan", Atan32, math.Atan, 0.501, -10, 10, -1.5707964, 1.5707964},
+	{"Sin", Sin32, Sin64, 0.501, -20, 20, -1, 1},
+	{"Cos", Cos32, Cos64, 0.501, -20, 20, -1, 1},
+	{"Tan", Tan32, Tan64, 0.501, -20, 20, math.Inf(-1), math.Inf(1)},
+	{"Asin", Asin32, Asin64, 0.501, -1, 1, -1.5707964, 1.5707964},
+	{"Acos", Acos32, Acos64, 0.501, -1, 1, 0, 3.1415928},
+	{"Atan", Atan32, Atan64, 0.501, -10, 10, -1.5707964, 1.5707964},
 }
 
 func TestUnary32AgainstFloat64(t *testing.T) {
@@ -153,7 +153,7 @@ func TestPow32(t *testing.T) {
 	special := []float32{0, negz, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1e-40, inf32, -inf32, nan32, 1e30, -1e30, 3e38, 16777217}
 	for _, x := range special {
 		for _, y := range special {
-			want := math.Pow(float64(x), float64(y))
+			want := Pow64(float64(x), float64(y))
 			got := Pow32(x, y)
 			if want != want {
 				assert.True(t, got != got, "Pow32(%v, %v) = %v", x, y, got)
@@ -185,6 +185,9 @@ func TestRoundAndSign(t *testing.T) {
 		assert.EqualValues(t, c.round, Round64(float64(c.x)))
 	}
 	assert.EqualValues(t, 1, Sign64(3))
+	assert.EqualValues(t, 3, Abs64(-3))
+	assert.EqualValues(t, 2, Max64(1, 2))
+	assert.EqualValues(t, 1, Min64(1, 2))
 	assert.EqualValues(t, -1, Sign64(-3))
 }
 

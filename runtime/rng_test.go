@@ -124,8 +124,11 @@ func TestStatistics(t *testing.T) {
 	} {
 		var want struct {
 			moments
-			N                                             int
-			Mean_tol, Var_rel_tol, Skew_tol, Kurtosis_tol float64
+			N           int
+			MeanTol     float64 `json:"mean_tol"`
+			VarRelTol   float64 `json:"var_rel_tol"`
+			SkewTol     float64 `json:"skew_tol"`
+			KurtosisTol float64 `json:"kurtosis_tol"`
 		}
 		sharedFile(t, c.file, &want)
 		for _, k := range []Key{{1, Stream("a")}, {1, Stream("b")}, {2, Stream("a")}, Key{0, 0}.At(0), Key{0, 0}.At(1)} {
@@ -134,10 +137,10 @@ func TestStatistics(t *testing.T) {
 				x[i] = c.draw(k.Seed, k.Stream, uint64(i))
 			}
 			got := momentsOf(x)
-			assert.InDelta(t, want.Mean, got.Mean, want.Mean_tol, "%s %v", c.file, k)
-			assert.InEpsilon(t, want.Var, got.Var, want.Var_rel_tol, "%s %v", c.file, k)
-			assert.InDelta(t, want.Skew, got.Skew, want.Skew_tol, "%s %v", c.file, k)
-			assert.InDelta(t, want.Kurtosis, got.Kurtosis, want.Kurtosis_tol, "%s %v", c.file, k)
+			assert.InDelta(t, want.Mean, got.Mean, want.MeanTol, "%s %v", c.file, k)
+			assert.InEpsilon(t, want.Var, got.Var, want.VarRelTol, "%s %v", c.file, k)
+			assert.InDelta(t, want.Skew, got.Skew, want.SkewTol, "%s %v", c.file, k)
+			assert.InDelta(t, want.Kurtosis, got.Kurtosis, want.KurtosisTol, "%s %v", c.file, k)
 			assert.InDelta(t, 0, lag1(x), 5/math.Sqrt(float64(want.N)), "%s %v", c.file, k)
 		}
 	}
@@ -145,9 +148,11 @@ func TestStatistics(t *testing.T) {
 
 func TestDropoutMask(t *testing.T) {
 	var want struct {
-		P                                                float64
-		N                                                int
-		Zero_fraction, Zero_fraction_tol, Mean, Mean_tol float64
+		P, Mean         float64
+		N               int
+		ZeroFraction    float64 `json:"zero_fraction"`
+		ZeroFractionTol float64 `json:"zero_fraction_tol"`
+		MeanTol         float64 `json:"mean_tol"`
 	}
 	sharedFile(t, "opcases/stats/dropout_p0p5.json", &want)
 	mask := func(stream uint64) []float64 {
@@ -166,8 +171,8 @@ func TestDropoutMask(t *testing.T) {
 			zeros++
 		}
 	}
-	assert.InDelta(t, want.Zero_fraction, float64(zeros)/float64(want.N), want.Zero_fraction_tol)
-	assert.InDelta(t, want.Mean, momentsOf(x).Mean, want.Mean_tol)
+	assert.InDelta(t, want.ZeroFraction, float64(zeros)/float64(want.N), want.ZeroFractionTol)
+	assert.InDelta(t, want.Mean, momentsOf(x).Mean, want.MeanTol)
 	assert.InDelta(t, 0, lag1(x), 5/math.Sqrt(float64(want.N)))
 	assert.Equal(t, x, mask(Stream("drop")))
 	assert.NotEqual(t, x, mask(Mix(Stream("drop"), 1)))
