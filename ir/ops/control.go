@@ -38,9 +38,11 @@ type Loop struct {
 }
 
 // LoopOf takes the Scan v apart.
-func LoopOf(v *ir.Value) Loop {
+func LoopOf(v *ir.Value) Loop { return LoopWith(v, v.Args) }
+
+// LoopWith is LoopOf(v) with other operands.
+func LoopWith(v *ir.Value, args []*ir.Value) Loop {
 	l := Loop{Body: Body.Of(v), Extent: Extent.Of(v), Reverse: Reverse.Of(v), Remat: Remat.Of(v), InAxes: InAxes.Of(v), OutAxes: OutAxes.Of(v)}
-	args := v.Args
 	if Dynamic.Of(v) {
 		l.Trip, args = args[0], args[1:]
 	}

@@ -21,7 +21,7 @@ func runScan(ev *ir.Evaluator, v *ir.Value, args []*ir.Data) ([]*ir.Data, error)
 	collected := make([]*ir.Data, len(l.OutAxes))
 	for k := range collected {
 		t := v.Type.Tuple[len(carries)+k]
-		if collected[k], err = newData(ev, t); err != nil {
+		if collected[k], err = ev.New(t); err != nil {
 			return nil, err
 		}
 	}
@@ -34,7 +34,7 @@ func runScan(ev *ir.Evaluator, v *ir.Value, args []*ir.Data) ([]*ir.Data, error)
 		for k, x := range sliced {
 			in = append(in, sliceAt(x, l.InAxes[k], at))
 		}
-		out, err := any(ev).(runner).Run(l.Body, append(in, invariants...))
+		out, err := ev.Run(l.Body, append(in, invariants...))
 		if err != nil {
 			return nil, fmt.Errorf("iteration %d: %w", at, err)
 		}
@@ -46,30 +46,9 @@ func runScan(ev *ir.Evaluator, v *ir.Value, args []*ir.Data) ([]*ir.Data, error)
 	return append(carries, collected...), nil
 }
 
-func newData(ev *ir.Evaluator, t ir.Type) (*ir.Data, error) {
-	d := &ir.Data{Elem: t.Elem, Shape: make([]int, t.Rank())}
-	for i, s := range t.Shape {
-		var err error
-		if d.Shape[i], err = s.Eval(ev.Dims); err != nil {
-			return nil, err
-		}
-	}
-	if t.Elem == ir.F32 {
-		d.F = make([]float64, d.Len())
-	} else {
-		d.I = make([]int32, d.Len())
-	}
-	return d, nil
-}
-
 // sliceAt is x at index at of axis.
 func sliceAt(x *ir.Data, axis, at int) *ir.Data {
-	y := &ir.Data{Elem: x.Elem, Shape: slices.Delete(slices.Clone(x.Shape), axis, axis+1)}
-	if x.Elem == ir.F32 {
-		y.F = make([]float64, y.Len())
-	} else {
-		y.I = make([]int32, y.Len())
-	}
+	y := ir.NewData(x.Elem, slices.Delete(slices.Clone(x.Shape), axis, axis+1)...)
 	rows(x, axis, at, func(xi, yi, n int) {
 		if x.Elem == ir.F32 {
 			copy(y.F[yi:yi+n], x.F[xi:])
@@ -106,8 +85,4 @@ func rows(x *ir.Data, axis, at int, f func(xi, yi, n int)) {
 	for o := range outer {
 		f((o*x.Shape[axis]+at)*inner, o*inner, inner)
 	}
-}
-
-type runner interface {
-	Run(f *ir.Func, args []*ir.Data) ([]*ir.Data, error)
 }
