@@ -35,6 +35,7 @@ func (c *checker) failf(n dsl.Node, format string, args ...any) {
 // report records d. The same text at the same place is said once.
 func (c *checker) report(d *dsl.Diagnostic) {
 	c.failed = true
+	c.errors++
 	if c.quiet > 0 {
 		return
 	}
@@ -53,18 +54,21 @@ func (c *checker) report(d *dsl.Diagnostic) {
 // silent ends the statement without a message: something it needs is poisoned.
 func (c *checker) silent() {
 	c.failed = true
+	c.errors++
 	panic(bailout{})
 }
 
 // try runs f and tells whether it came through without a bailout.
 func (c *checker) try(f func()) (ok bool) {
-	fr, fn, sc, trace := c.fr, c.fn, c.sc, len(c.trace)
+	fr, fn, sc, trace, facts := c.fr, c.fn, c.sc, len(c.trace), len(c.facts)
+	path, depth := c.fr.g.Scope, c.depth
 	defer func() {
 		if r := recover(); r != nil {
 			if _, is := r.(bailout); !is {
 				panic(r)
 			}
-			c.fr, c.fn, c.sc, c.trace = fr, fn, sc, c.trace[:trace]
+			c.fr, c.fn, c.sc, c.trace, c.facts = fr, fn, sc, c.trace[:trace], c.facts[:facts]
+			c.fr.g.Scope, c.depth = path, depth
 			ok = false
 		}
 	}()

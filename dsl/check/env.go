@@ -20,13 +20,19 @@ type checker struct {
 	sc    *scope      // innermost scope of fn
 	trace []string    // how we came here, outermost first
 	entry *entry      // the entry point being written
+	out   *output     // the module being written
 
 	facts []fact // what holds here, see prove.go
 
-	failed   bool // something was reported
-	quiet    int  // > 0: report nothing
-	prefix   string
-	severity dsl.Severity
+	failed    bool // something was reported
+	errors    int  // how much
+	depth     int  // of nested expressions
+	nested    int  // layers being instantiated
+	aliases   int  // variants being followed
+	optimises pack // the shape of the parameter that the optimizer is for
+	quiet     int  // > 0: report nothing
+	prefix    string
+	severity  dsl.Severity
 }
 
 // An activation is a func that is being run, or the members of a layer.
@@ -54,10 +60,13 @@ type scope struct {
 
 // enter runs f in a new scope and reports what was declared there and not used.
 func (c *checker) enter(f func()) {
+	errors := c.errors
 	c.sc = &scope{up: c.sc, names: map[string]*variable{}}
 	f()
-	for _, v := range c.sc.order {
-		c.unused(v)
+	if c.errors == errors { // else what uses them may not have been reached
+		for _, v := range c.sc.order {
+			c.unused(v)
+		}
 	}
 	c.sc = c.sc.up
 }
@@ -88,6 +97,19 @@ func (c *checker) declare(name string, at dsl.Node, val value) *variable {
 	return v
 }
 
+// skip marks what n uses as used: it is not checked, because a condition is
+// false or a return came before it.
+func (c *checker) skip(n dsl.Node) {
+	dsl.Walk(n, func(n dsl.Node) bool {
+		if n, ok := n.(*dsl.Name); ok {
+			if v := c.sc.find(n.Text); v != nil {
+				v.used = true
+			}
+		}
+		return true
+	})
+}
+
 // find returns the variable called name of the innermost scope that has one.
 func (s *scope) find(name string) *variable {
 	for ; s != nil; s = s.up {
@@ -116,6 +138,9 @@ func (c *checker) lookup(n *dsl.Name) value {
 		return c.live(c.fr.read(v))
 	}
 	if v, ok := c.known(n.Text); ok {
+		if t, is := v.(*table); is {
+			return c.entry.table(c, t)
+		}
 		return c.live(v)
 	}
 	c.undeclared(n)

@@ -22,6 +22,8 @@ type variable struct {
 	val  value  // its value in home; nil for a store or slice not read yet
 
 	store *storage // the tensor of the model behind it, or nil
+	lazy  *ctype   // of a parameter of the entry that is made when first read
+	load  func()   // sets val to it
 
 	// A slice: the element at home's counter of axis axis of the variable of.
 	of      *variable
@@ -43,8 +45,8 @@ func (v *variable) typ() (ctype, bool) {
 			return ctype{}, false
 		}
 		return ctype{t.elem, without(t.dims, v.axis)}, true
-	case v.val == nil && v.store != nil:
-		return v.store.whole(), true
+	case v.val == nil && v.lazy != nil:
+		return *v.lazy, true
 	}
 	t, ok := v.val.(tensor)
 	return t.ctype, ok
@@ -76,8 +78,6 @@ type frame struct {
 	// whole holds the variables that cannot be walked slice by slice, or are
 	// not constants after all, as an earlier attempt at this loop found out.
 	whole map[*variable]bool
-
-	params func(*storage) // of an entry: told when a tensor of the model is first read
 }
 
 // A binding is what a frame knows of a variable of an outer frame.
@@ -136,10 +136,8 @@ func (f *frame) read(v *variable) value {
 			t, _ := v.typ()
 			v.param = f.g.Param(v.name, t.ir())
 			v.val = tensor{ctype: t, v: v.param, fr: f, arg: v.of.argument()}
-		case v.store != nil:
-			t := v.store.whole()
-			f.params(v.store)
-			v.val = tensor{ctype: t, v: f.g.Param(v.store.path, t.ir()), fr: f}
+		case v.load != nil:
+			v.load()
 		}
 		return v.val
 	}
@@ -373,9 +371,9 @@ func (f *frame) size(d dim) tensor {
 // that the loop has changed their new values there.
 func (f *frame) end() {
 	up := f.up
-	var trip, carries, sliced, fixed []*ir.Value     // operands
-	var pCarry, pSlice, pFixed []*ir.Value           // parameters of the body
-	var next, collected []*ir.Value                  // results of the body
+	var trip, carries, sliced, fixed []*ir.Value // operands
+	var pCarry, pSlice, pFixed []*ir.Value       // parameters of the body
+	var next, collected []*ir.Value              // results of the body
 	var carried []*binding
 	var gathered []*variable
 	var inAxes, outAxes []int

@@ -11,20 +11,37 @@ import (
 // An instance is a layer with its dims, options and sub-layers, at its place
 // in the model. The copies of a stack share one instance.
 type instance struct {
-	of     *layerDecl
-	name   string // in messages: nn.Linear[64, 256]
-	path   string // pattern: blocks.{0}.attn; empty for the model
-	counts []int  // copies, outermost stack first
-	env    map[string]value
-	order  []string // of env
-	stores []*storage
-	fields []*instance // in order
-	funcs  map[string]*dsl.FuncDecl
-	bounds []*dsl.DimItem // dim T <= C
-	blocks []*dsl.BlockDecl
-	members []dsl.Member // all that the conditions let through, in order
-	asserts []*dsl.AssertStmt
-	poisoned map[string]bool
+	of       *layerDecl
+	name     string // in messages: nn.Linear[64, 256]
+	path     string // pattern: blocks.{0}.attn; empty for the model
+	counts   []int  // copies, outermost stack first
+	env      map[string]value
+	order    []string   // of env
+	stores   []*storage // in order
+	parts    []part     // stores and sub-layers in order
+	funcs    map[string]*dsl.FuncDecl
+	methods  []*dsl.FuncDecl // funcs in order
+	bounds   []*dsl.DimItem  // dim T <= C
+	blocks   []*dsl.BlockDecl
+	poisoned map[string]bool // names of members that have an error
+}
+
+// A part is a store or a sub-layer.
+type part struct {
+	store *storage
+	field *instance
+}
+
+// walk calls f for all stores of the instance and its sub-layers, in the order
+// of the text.
+func (in *instance) walk(f func(*storage)) {
+	for _, p := range in.parts {
+		if p.store != nil {
+			f(p.store)
+		} else {
+			p.field.walk(f)
+		}
+	}
 }
 
 // A storage is a tensor of the model: a parameter, state or cache in all its
@@ -41,7 +58,6 @@ type storage struct {
 	file   *dsl.File
 	index  int  // in the API's table of its kind
 	used   bool // some method reads or writes it
-	root   *variable
 }
 
 // whole is the type of all copies together: [counts..., dims...].
@@ -131,8 +147,6 @@ func (l *layer) member(c *checker, name string) (value, bool) {
 			return &layer{v.inst, l.at}, true
 		case *stack:
 			return &stack{v.inst, v.count, l.at, v.name}, true
-		case *table:
-			return c.entry.table(c, v), true
 		}
 		return v, true
 	}

@@ -1,0 +1,620 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lmc-lang/lmc/dsl"
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/ir/ops"
+)
+
+// unary is -x or !x.
+func (c *checker) unary(e *dsl.Unary) value {
+	v := c.live(c.eval(e.X))
+	c.at(e)
+	if e.Op == "!" {
+		if b, ok := v.(boolean); ok {
+			return !b
+		}
+		t := c.asTensor(e.X, v, ir.Bool)
+		if t.elem != ir.Bool {
+			c.failf(e, "`!` needs bool, found %s", t.ctype)
+		}
+		out := tensor{ctype: t.ctype, v: c.fr.g.Not(c.fr.use(t)), fr: c.fr, idx: t.idx}
+		if t.soft != nil {
+			if b, ok := t.soft.val.(boolean); ok {
+				out.soft = &soft{!b, t.soft.opts}
+			}
+		}
+		return out
+	}
+	switch v := v.(type) {
+	case num:
+		return num{-v.f, v.kind}
+	case dim:
+		return plain(v.Neg())
+	}
+	t, ok := v.(tensor)
+	if !ok || !t.untyped {
+		t = c.asTensor(e.X, v, ir.F32)
+	}
+	if t.elem == ir.Bool {
+		c.failf(e, "`-` needs numbers, found %s", t.ctype)
+	}
+	out := tensor{ctype: t.ctype, v: c.fr.g.Neg(c.fr.use(t)), fr: c.fr, idx: t.idx, untyped: t.untyped}
+	if t.aff != nil {
+		d := t.aff.Neg()
+		out.aff = &d
+	}
+	if t.soft != nil {
+		if n, ok := t.soft.val.(num); ok {
+			out.soft = &soft{num{-n.f, n.kind}, t.soft.opts}
+		}
+	}
+	return out
+}
+
+// binary is x op y for all operators but |>.
+func (c *checker) binary(e *dsl.Binary) value {
+	a := c.live(c.eval(e.X))
+	if b, ok := a.(boolean); ok { // lazy, so that options may guard each other
+		if e.Op == "&&" && !bool(b) || e.Op == "||" && bool(b) {
+			return b
+		}
+	}
+	return c.operate(e, e.Op, e.X, e.Y, a, c.live(c.eval(e.Y)))
+}
+
+// operate is a op b, where a and b stand at x and y and the whole at e.
+func (c *checker) operate(e dsl.Node, op string, x, y dsl.Expr, a, b value) value {
+	if v := c.foldBooleans(op, a, b); v != nil {
+		return v
+	}
+	if isNumber(a) && isNumber(b) {
+		if v := c.foldNumbers(e, op, x, y, a, b); v != nil {
+			return v
+		}
+	}
+	c.at(e)
+	if op == "@" {
+		return c.matmul(e, x, y, c.asTensor(x, a, ir.F32), c.asTensor(y, b, ir.F32))
+	}
+	if op == "%" || op == "+" || op == "-" || op == "*" || isComparison(op) {
+		if integral(a) && integral(b) && (untypedRun(a) || untypedRun(b)) {
+			return c.integers(op, a, b)
+		}
+	}
+	want := ir.F32
+	for _, v := range []value{a, b} {
+		if t, ok := v.(tensor); ok && !t.untyped {
+			want = t.elem
+		}
+	}
+	if op == "**" || op == "/" && integral(a) && integral(b) {
+		want = ir.F32
+	}
+	if want == ir.I32 && (fractional(a) || fractional(b)) {
+		want = ir.F32 // reported as a mix below
+	}
+	s, t := c.asTensor(x, a, want), c.asTensor(y, b, want)
+	if op == "/" && integral(a) && integral(b) { // on integers it gives f32
+		s, t = c.cast(s, ir.F32), c.cast(t, ir.F32)
+	}
+	if op == "**" {
+		return c.power(e, x, y, s, t, b)
+	}
+	if s.elem != t.elem {
+		c.fail(c.mixed(e, op, x, y, s, t))
+	}
+	r := rules[op]
+	switch {
+	case r.logic && s.elem != ir.Bool:
+		c.fail(c.errorf(e, "`%s` needs bool on both sides", op).Note(x, "%s", s.ctype).Note(y, "%s", t.ctype))
+	case r.numbers && s.elem == ir.Bool:
+		c.fail(c.mixed(e, op, x, y, s, t))
+	}
+	s, t, dims, idx := c.stretch(e, op, x, y, s, t)
+	elem := s.elem
+	if r.truth {
+		elem = ir.Bool
+	}
+	out := tensor{ctype: ctype{elem, dims}, v: r.emit(c.fr.g, s.v, t.v), fr: c.fr, idx: idx}
+	out.soft = foldSoft(op, a, b)
+	if op == "&&" && len(dims) == 0 {
+		out.guard = slices.Concat(s.guard, t.guard)
+	}
+	return out
+}
+
+// A rule is what an operator needs and how it is written down.
+type rule struct {
+	logic   bool // bool on both sides
+	numbers bool // f32 or i32 on both sides
+	truth   bool // the result is bool
+	emit    func(g ops.Graph, x, y *ir.Value) *ir.Value
+}
+
+var rules = map[string]rule{
+	"+":  {numbers: true, emit: ops.Graph.Add},
+	"-":  {numbers: true, emit: ops.Graph.Sub},
+	"*":  {numbers: true, emit: ops.Graph.Mul},
+	"/":  {numbers: true, emit: ops.Graph.Div},
+	"%":  {numbers: true, emit: ops.Graph.Mod},
+	"&&": {logic: true, truth: true, emit: ops.Graph.And},
+	"||": {logic: true, truth: true, emit: ops.Graph.Or},
+	"<":  {numbers: true, truth: true, emit: ops.Graph.Less},
+	"<=": {numbers: true, truth: true, emit: ops.Graph.LessEqual},
+	">":  {numbers: true, truth: true, emit: func(g ops.Graph, x, y *ir.Value) *ir.Value { return g.Less(y, x) }},
+	">=": {numbers: true, truth: true, emit: func(g ops.Graph, x, y *ir.Value) *ir.Value { return g.LessEqual(y, x) }},
+	"==": {truth: true, emit: ops.Graph.Equal},
+	"!=": {truth: true, emit: func(g ops.Graph, x, y *ir.Value) *ir.Value { return g.Not(g.Equal(x, y)) }},
+}
+
+func isComparison(op string) bool {
+	switch op {
+	case "<", "<=", ">", ">=", "==", "!=":
+		return true
+	}
+	return false
+}
+
+// isNumber tells whether v is a number at compile time.
+func isNumber(v value) bool {
+	switch v.(type) {
+	case num, dim:
+		return true
+	}
+	return false
+}
+
+// integral tells whether v is a whole number or i32 tensor.
+func integral(v value) bool {
+	switch v := v.(type) {
+	case num:
+		return v.isInt()
+	case dim:
+		return true
+	case tensor:
+		return v.elem == ir.I32
+	}
+	return false
+}
+
+// fractional tells whether v is a literal that is no integer.
+func fractional(v value) bool {
+	n, ok := v.(num)
+	return ok && !n.isInt()
+}
+
+// untypedRun tells whether v is an untyped integer that is not known at
+// compile time: a counter, an index, or computed from such.
+func untypedRun(v value) bool {
+	t, ok := v.(tensor)
+	return ok && t.untyped
+}
+
+func (c *checker) foldBooleans(op string, a, b value) value {
+	x, ok1 := a.(boolean)
+	y, ok2 := b.(boolean)
+	switch {
+	case ok1 && ok2:
+	case ok1 && (op == "&&" || op == "||"):
+		return b // the left side does not decide
+	case ok2 && op == "&&" && bool(y) || ok2 && op == "||" && !bool(y):
+		return a
+	default:
+		return nil
+	}
+	switch op {
+	case "&&":
+		return x && y
+	case "||":
+		return x || y
+	case "==":
+		return boolean(x == y)
+	case "!=":
+		return boolean(x != y)
+	}
+	return nil
+}
+
+// foldNumbers computes with numbers known at compile time. It returns nil if
+// the result is known only at run time, as T < S is.
+func (c *checker) foldNumbers(e dsl.Node, op string, x, y dsl.Expr, a, b value) value {
+	p, ok1 := asDim(a)
+	q, ok2 := asDim(b)
+	_, aDim := a.(dim)
+	_, bDim := b.(dim)
+	if !ok1 || !ok2 || !aDim && !bDim {
+		n, ok1 := asNum(a)
+		m, ok2 := asNum(b)
+		if !ok1 || !ok2 {
+			return nil
+		}
+		if op == "%" && m.f == 0 {
+			c.failf(e, "`%%` by zero")
+		}
+		return foldNums(op, n, m)
+	}
+	switch op {
+	case "+":
+		return plain(p.Add(q.Dim))
+	case "-":
+		return plain(p.Sub(q.Dim))
+	case "*":
+		return plain(p.Mul(q.Dim))
+	case "/":
+		r, ok := p.Div(q.Dim)
+		if !ok {
+			text := x.String() + " / " + y.String()
+			c.fail(c.errorf(e, "`%s` is not a whole number", text).Note(x, "%s", p).Note(y, "%s", q).
+				Helpf("`/` never rounds; write `floor(%s)` if that is what you want", text))
+		}
+		return plain(r)
+	case "%":
+		if n, ok := p.Const(); ok {
+			if m, ok := q.Const(); ok && m > 0 {
+				return number(((n % m) + m) % m)
+			}
+		}
+		return nil
+	case "**":
+		n, ok1 := asNum(a)
+		m, ok2 := asNum(b)
+		if !ok1 || !ok2 {
+			return nil
+		}
+		return foldNums(op, n, m)
+	}
+	diff := p.Sub(q.Dim)
+	d, ok := diff.Const()
+	switch {
+	case ok:
+	case op == "<" && c.proved(diff.Neg().AddN(-1)), op == "<=" && c.proved(diff.Neg()),
+		op == ">" && c.proved(diff.AddN(-1)), op == ">=" && c.proved(diff):
+		return boolean(true)
+	case op == ">=" && c.proved(diff.Neg().AddN(-1)), op == ">" && c.proved(diff.Neg()),
+		op == "<=" && c.proved(diff.AddN(-1)), op == "<" && c.proved(diff):
+		return boolean(false)
+	default:
+		return nil
+	}
+	return foldNums(op, num{f: float64(d)}, num{f: 0})
+}
+
+// integers computes with untyped integers, at least one of them known only at
+// run time; the result is untyped again.
+func (c *checker) integers(op string, a, b value) value {
+	s, _ := c.fr.materialise(a)
+	t, _ := c.fr.materialise(b)
+	p, q := affine(a), affine(b)
+	x, y, _, idx := c.align(s, t)
+	r := rules[op]
+	out := tensor{v: r.emit(c.fr.g, x, y), fr: c.fr, idx: idx}
+	out.dims = s.dims
+	if len(t.dims) > len(s.dims) {
+		out.dims = t.dims
+	}
+	if len(out.dims) > 0 { // an i32 tensor on one side
+		s, t, dims, idx := c.stretch(nil, op, nil, nil, s, t)
+		out = tensor{v: r.emit(c.fr.g, s.v, t.v), fr: c.fr, idx: idx}
+		out.dims = dims
+	}
+	out.elem = ir.I32
+	if r.truth {
+		out.elem = ir.Bool
+		if p != nil && q != nil {
+			out.guard = comparison(op, *p, *q)
+			d := p.Sub(*q) // names the counters that decide
+			out.aff = &d
+		}
+		return out
+	}
+	out.untyped = isUntyped(a) && isUntyped(b)
+	if p == nil || q == nil || len(out.dims) > 0 {
+		return out
+	}
+	var d loop.Dim
+	switch op {
+	case "+":
+		d = p.Add(*q)
+	case "-":
+		d = p.Sub(*q)
+	case "*":
+		d = p.Mul(*q)
+	default:
+		return out
+	}
+	out.aff = &d
+	return out
+}
+
+// isUntyped tells whether v takes the type of its context.
+func isUntyped(v value) bool { return untyped(v) }
+
+// affine is the polynomial that an integer is, or nil.
+func affine(v value) *loop.Dim {
+	if t, ok := v.(tensor); ok {
+		return t.aff
+	}
+	if d, ok := asDim(v); ok {
+		return &d.Dim
+	}
+	return nil
+}
+
+// comparison is what p op q says: these are >= 0.
+func comparison(op string, p, q loop.Dim) []loop.Dim {
+	switch op {
+	case "<":
+		return []loop.Dim{q.Sub(p).AddN(-1)}
+	case "<=":
+		return []loop.Dim{q.Sub(p)}
+	case ">":
+		return []loop.Dim{p.Sub(q).AddN(-1)}
+	case ">=":
+		return []loop.Dim{p.Sub(q)}
+	case "==":
+		return []loop.Dim{p.Sub(q), q.Sub(p)}
+	}
+	return nil
+}
+
+// foldSoft computes with run-time options whose values are known.
+func foldSoft(op string, a, b value) *soft {
+	get := func(v value) (value, []*option) {
+		if t, ok := v.(tensor); ok {
+			if t.soft == nil {
+				return nil, nil
+			}
+			return t.soft.val, t.soft.opts
+		}
+		return v, nil
+	}
+	x, o := get(a)
+	y, p := get(b)
+	opts := slices.Concat(o, p)
+	if x == nil || y == nil || len(opts) == 0 {
+		return nil
+	}
+	n, ok1 := asNum(x)
+	m, ok2 := asNum(y)
+	if ok1 && ok2 {
+		if v := foldNums(op, n, m); v != nil {
+			return &soft{v, opts}
+		}
+		return nil
+	}
+	s, ok1 := x.(boolean)
+	t, ok2 := y.(boolean)
+	if ok1 && ok2 {
+		switch op {
+		case "&&":
+			return &soft{s && t, opts}
+		case "||":
+			return &soft{s || t, opts}
+		}
+	}
+	return nil
+}
+
+// power is x ** y.
+func (c *checker) power(e dsl.Node, x, y dsl.Expr, s, t tensor, exponent value) value {
+	if t.elem == ir.I32 && s.elem == ir.F32 {
+		t = c.cast(t, ir.F32)
+	}
+	if s.elem != ir.F32 || t.elem != ir.F32 {
+		c.fail(c.mixed(e, "**", x, y, s, t))
+	}
+	if n, ok := asNum(exponent); ok {
+		if v := c.constantPower(s, n.f); v != nil {
+			return tensor{ctype: s.ctype, v: v, fr: c.fr, idx: s.idx}
+		}
+	}
+	s, t, dims, idx := c.stretch(e, "**", x, y, s, t)
+	return tensor{ctype: ctype{ir.F32, dims}, v: c.fr.g.Pow(s.v, t.v), fr: c.fr, idx: idx}
+}
+
+// constantPower writes x ** p with cheap exact ops, or returns nil.
+func (c *checker) constantPower(s tensor, p float64) *ir.Value {
+	g, x := c.fr.g, c.fr.use(s)
+	switch p {
+	case 0:
+		return g.Like(x, 1)
+	case 1:
+		return x
+	case 2:
+		return g.Square(x)
+	case 3:
+		return g.Mul(g.Square(x), x)
+	case 4:
+		return g.Square(g.Square(x))
+	case -1:
+		return g.Reciprocal(x)
+	case -2:
+		return g.Reciprocal(g.Square(x))
+	case 0.5:
+		return g.Sqrt(x)
+	case -0.5:
+		return g.Rsqrt(x)
+	}
+	return nil
+}
+
+// mixed is the message that op cannot work on the element types of s and t.
+func (c *checker) mixed(e dsl.Node, op string, x, y dsl.Expr, s, t tensor) *dsl.Diagnostic {
+	d := c.errorf(e, "`%s` cannot mix %s and %s", op, s.elem, t.elem)
+	if s.elem == t.elem {
+		d = c.errorf(e, "`%s` needs numbers, found %s", op, s.elem)
+	}
+	if x == nil || y == nil {
+		return d
+	}
+	d.Note(x, "%s", s.ctype).Note(y, "%s", t.ctype)
+	switch {
+	case s.elem == ir.I32 && t.elem == ir.F32:
+		d.Helpf("convert: `f32(%s)`", x)
+	case s.elem == ir.F32 && t.elem == ir.I32:
+		d.Helpf("convert: `f32(%s)`", y)
+	case s.elem == ir.Bool:
+		d.Helpf("use `where(%s, a, b)`, or convert with `f32(%s)`", x, x)
+	case t.elem == ir.Bool:
+		d.Helpf("use `where(%s, a, b)`, or convert with `f32(%s)`", y, y)
+	}
+	return d
+}
+
+// stretch brings s and t to one shape by the rules of broadcasting: of equal
+// rank, a literal 1 stretches; else the shorter shape must be the end of the
+// longer one. Indices of index notation come first and are aligned by name.
+func (c *checker) stretch(e dsl.Node, op string, x, y dsl.Expr, s, t tensor) (p, q tensor, dims []dim, idx []*index) {
+	dims, why := broadcast(s.dims, t.dims)
+	if why != "" {
+		d := c.errorf(e, "the shapes of `%s` do not fit: %s", op, why)
+		if x != nil && y != nil {
+			d.Note(x, "%s", s.ctype).Note(y, "%s", t.ctype)
+			d.Help = broadcastHelp(x, y, s, t)
+		}
+		c.fail(d)
+	}
+	idx = mergeIndices(s.idx, t.idx)
+	return c.expand(s, idx, dims), c.expand(t, idx, dims), dims, idx
+}
+
+// align is stretch for scalars: only indices differ.
+func (c *checker) align(s, t tensor) (x, y *ir.Value, dims []dim, idx []*index) {
+	idx = mergeIndices(s.idx, t.idx)
+	return c.expand(s, idx, s.dims).v, c.expand(t, idx, t.dims).v, s.dims, idx
+}
+
+// mergeIndices is a followed by what b has more.
+func mergeIndices(a, b []*index) []*index {
+	if len(b) == 0 {
+		return a
+	}
+	out := slices.Clone(a)
+	for _, i := range b {
+		if !slices.Contains(out, i) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// expand broadcasts t to the indices idx and the shape dims, which must have
+// t's own among them.
+func (c *checker) expand(t tensor, idx []*index, dims []dim) tensor {
+	v := c.fr.use(t)
+	out := t
+	out.ctype, out.idx, out.fr, out.v = ctype{t.elem, dims}, idx, c.fr, v
+	if slices.Equal(t.idx, idx) && sameDims(t.dims, dims) {
+		return out
+	}
+	var shape []loop.Dim
+	for _, i := range idx {
+		shape = append(shape, i.extent())
+	}
+	shape = append(shape, shapeOf(dims)...)
+	if v.Op == ops.Const && len(t.idx) == 0 && len(t.dims) == 0 { // a number: make it in its full shape
+		out.v = c.fr.g.Constant(t.elem, ops.Fill.Of(v), shape...)
+		return out
+	}
+	// Bring the indices into the order of idx, then drop axes of length 1 that
+	// stretch, then broadcast.
+	perm := make([]int, 0, len(v.Type.Shape))
+	for _, i := range idx {
+		if k := slices.Index(t.idx, i); k >= 0 {
+			perm = append(perm, k)
+		}
+	}
+	var axes []int
+	for k, i := range idx {
+		if slices.Contains(t.idx, i) {
+			axes = append(axes, k)
+		}
+	}
+	keep := slices.Clone(axes) // axes of the result
+	off := len(dims) - len(t.dims)
+	var squeezed []loop.Dim
+	for _, p := range perm {
+		squeezed = append(squeezed, v.Type.Shape[p])
+	}
+	for k, d := range t.dims {
+		perm = append(perm, len(t.idx)+k)
+		if d.Is(1) && !dims[off+k].Is(1) {
+			continue
+		}
+		keep = append(keep, len(idx)+off+k)
+		squeezed = append(squeezed, d.Dim)
+	}
+	v = c.fr.g.Transpose(v, perm...)
+	v = c.fr.g.Reshape(v, squeezed...)
+	out.v = c.fr.g.Broadcast(v, shape, keep...)
+	return out
+}
+
+// broadcast is the common shape of a and b, or says why there is none.
+func broadcast(a, b []dim) ([]dim, string) {
+	switch {
+	case len(a) == 0:
+		return b, ""
+	case len(b) == 0:
+		return a, ""
+	case len(a) == len(b):
+		out := make([]dim, len(a))
+		for i := range a {
+			switch {
+			case a[i].Eq(b[i].Dim):
+				out[i] = a[i]
+				if out[i].text == "" {
+					out[i].text = b[i].text
+				}
+			case a[i].Is(1):
+				out[i] = b[i]
+			case b[i].Is(1):
+				out[i] = a[i]
+			default:
+				return nil, fmt.Sprintf("axis %d is %s on the left and %s on the right", i, a[i], b[i])
+			}
+		}
+		return out, ""
+	}
+	long, short := a, b
+	if len(a) < len(b) {
+		long, short = b, a
+	}
+	if !sameDims(short, long[len(long)-len(short):]) {
+		return nil, fmt.Sprintf("[%s] is not the end of [%s]", dimList(short), dimList(long))
+	}
+	return long, ""
+}
+
+// broadcastHelp guesses what was meant where two shapes do not fit.
+func broadcastHelp(x, y dsl.Expr, s, t tensor) string {
+	if len(s.dims) == len(t.dims) {
+		return ""
+	}
+	long, short, le, se := s, t, x, y
+	if len(s.dims) < len(t.dims) {
+		long, short, le, se = t, s, y, x
+	}
+	if len(short.dims) == 1 && len(long.dims) == 2 && long.dims[1].Is(1) && long.dims[0].Eq(short.dims[0].Dim) {
+		text := le.String()
+		if _, ok := le.(*dsl.Binary); ok {
+			text = "(" + text + ")"
+		}
+		n := long.dims[0]
+		return fmt.Sprintf("take the only column: `%s[:, 0]`. (NumPy would stretch both to [%s, %s].)", text, n, n)
+	}
+	for i := 0; i+len(short.dims) <= len(long.dims); i++ {
+		if !sameDims(short.dims, long.dims[i:i+len(short.dims)]) {
+			continue
+		}
+		items := append(slices.Repeat([]string{":"}, len(short.dims)), slices.Repeat([]string{"_"}, len(long.dims)-i-len(short.dims))...)
+		return fmt.Sprintf("to use it along axis %d, add axes: `%s[%s]`", i, se, strings.Join(items, ", "))
+	}
+	return ""
+}
