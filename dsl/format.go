@@ -17,7 +17,7 @@ import (
 //
 // A file with mistakes is laid out too; err then holds the Diagnostics.
 func Format(filename string, src []byte) (text []byte, err error) {
-	toks, _ := scan(filename, string(src))
+	toks := scanPlain(filename, string(src)).toks
 	p := &layout{src: string(src)}
 	for _, t := range toks {
 		if !written(t) {
@@ -29,7 +29,7 @@ func Format(filename string, src []byte) (text []byte, err error) {
 	p.subscripts()
 	p.layLines()
 	text = p.text()
-	if again, _ := scan(filename, string(text)); !sameTokens(toks, again) {
+	if again := scanPlain(filename, string(text)).toks; !sameTokens(toks, again) {
 		return src, errors.New("bug in dsl.Format: the program would change: " + filename)
 	}
 	_, diags := Parse(filename, src)
@@ -251,7 +251,7 @@ func (p *layout) nextCode(i int) int {
 // keepTokens falls back to the line as it is written where blanks that were
 // left out would join two tokens, as in wrong code like `! =`.
 func (p *layout) keepTokens(l *outLine, i, end int) {
-	again, _ := scan("", strings.Join(l.cells, " "))
+	again := scanPlain("", strings.Join(l.cells, " ")).toks
 	again = slices.DeleteFunc(again, func(t lexer.Token) bool { return !written(t) })
 	same := slices.EqualFunc(again, p.toks[i:end], func(a, b lexer.Token) bool {
 		return a.Type == b.Type && a.Value == strings.TrimRight(b.Value, " \t")

@@ -249,7 +249,6 @@ type loop[T any] struct {
 type loopItem[T any] struct {
 	item *T
 	bad  *Bad
-	at   lexer.Position
 }
 
 type gMembers struct{ loop[gMember] }

@@ -52,10 +52,11 @@ func ParseExpr(filename string, src []byte) (Expr, Diagnostics) {
 
 // fileParser makes a File of the items at the top of a text.
 type fileParser struct {
-	file  *File
-	docs  map[int]string // by the line of the declaration below
-	diags Diagnostics
-	stray bool // a } too many has been reported: what follows belongs to a body
+	file    *File
+	docs    map[int]string // by the line of the declaration below
+	diags   Diagnostics
+	decls   bool // a declaration has been read
+	rubbish bool // something that is no declaration has been reported; it may go on for long
 }
 
 func (f *fileParser) report(d *Diagnostic) { f.diags = append(f.diags, d) }
@@ -66,39 +67,58 @@ func (f *fileParser) parse(lex *lexer.PeekingLexer) {
 	if first.Type != tokKeyword || first.Value != "package" {
 		if Suggest(first.Value, []string{"package"}) == "" {
 			f.report(fileless(failAt(&first, "expected keyword `package`, found "+describe(&first), "a file starts with `package name`")))
+			f.rubbish = true
 		}
 	}
-	for !lex.Peek().EOF() {
+	for start := true; !lex.Peek().EOF(); start = false {
 		t := *lex.Peek()
 		switch {
 		case t.Type == tokSemi, t.Type == tokUnclosed:
 			lex.Next()
 		case isOp(&t, "}"):
 			lex.Next()
-			f.strayBrace(fileless(failAt(&t, "unexpected `}`", "there is one `}` too many here or above")))
+			f.noDecl(fileless(failAt(&t, "unexpected `}`", "there is one `}` too many here or above")))
 		default:
-			f.item(lex, &t)
+			f.item(lex, &t, start)
 		}
 	}
 }
 
-// item reads one declaration.
-func (f *fileParser) item(lex *lexer.PeekingLexer, t *lexer.Token) {
+// noDecl reports something that does not start a declaration, but not what
+// follows it up to the next declaration with a body.
+func (f *fileParser) noDecl(d *Diagnostic) {
+	if !f.rubbish {
+		f.report(d)
+	}
+	f.rubbish = true
+}
+
+// item reads one declaration, which starts with t. The first of a file should
+// be its package.
+func (f *fileParser) item(lex *lexer.PeekingLexer, t *lexer.Token, first bool) {
 	v, bad, err := parseItem(lex, parsers().top, &topRules)
-	if err != nil && t.Type == tokKeyword && !isTopKeyword[t.Value] {
-		err.Help = "it belongs into a layer or func; is there a `}` too many above?"
-		f.strayBrace(err)
-	} else if err != nil {
+	isTop := t.Type == tokKeyword && isTopKeyword[t.Value]
+	switch {
+	case err == nil:
+	case !isTop && err.Pos == toPos(t.Pos) && !strings.HasPrefix(err.Help, "did you mean"):
+		if t.Type == tokKeyword {
+			err.Help = "it belongs into a layer or func; is there a `}` too many above?"
+		}
+		f.noDecl(err)
+	default:
 		f.report(err)
+	}
+	if t.Value == "layer" || t.Value == "model" || t.Value == "optimizer" {
+		f.rubbish = false
 	}
 	if bad != nil {
 		f.add(bad)
+		f.decls = f.decls || isTop && !first && t.Value != "import"
 		return
 	}
-	f.stray = false
 	switch {
 	case v.Package != nil:
-		if f.file.Package != nil || f.file.Imports != nil || f.file.Decls != nil {
+		if !first {
 			f.report(fileless(failAt(t, "`package` must be the first thing in a file", "")))
 			return
 		}
@@ -109,19 +129,11 @@ func (f *fileParser) item(lex *lexer.PeekingLexer, t *lexer.Token) {
 		f.imports(v.Import, t)
 	default:
 		f.add(f.decl(v))
+		f.decls = true
 	}
 }
 
 var isTopKeyword = setOf(topRules.keywords...)
-
-// strayBrace reports that something belongs into a body that has ended, but
-// only once: the body may go on for long.
-func (f *fileParser) strayBrace(d *Diagnostic) {
-	if !f.stray {
-		f.report(d)
-	}
-	f.stray = true
-}
 
 func (f *fileParser) add(d Decl) {
 	f.file.Decls = append(f.file.Decls, d)
@@ -129,7 +141,7 @@ func (f *fileParser) add(d Decl) {
 }
 
 func (f *fileParser) imports(g *gImport, t *lexer.Token) {
-	if f.file.Decls != nil {
+	if f.decls {
 		f.report(fileless(failAt(t, "imports must stand before all declarations", "")))
 	}
 	paths := []*String{}

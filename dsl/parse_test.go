@@ -44,7 +44,7 @@ func checkTree(t testing.TB, f *File) {
 			}
 		}
 		text := string(f.Src[s.Pos.Offset:s.End.Offset])
-		if text != strings.TrimSpace(text) || strings.HasSuffix(text, ";") && isWhole {
+		if text != strings.Trim(text, " \t\r\n") || strings.HasSuffix(text, ";") && isWhole {
 			t.Fatalf("%s: blanks around %T: %q", f.Name, n, text)
 		}
 		if len(stack) > 0 {

@@ -3,6 +3,7 @@ package dsl
 import (
 	"errors"
 	"regexp"
+	"strings"
 	"sync"
 
 	"github.com/alecthomas/participle/v2"
@@ -94,7 +95,7 @@ func parseLoop[T any](lex *lexer.PeekingLexer, l *loop[T], parser *participle.Pa
 		case t.Type == tokSemi:
 			lex.Next()
 		default:
-			it := loopItem[T]{at: t.Pos}
+			var it loopItem[T]
 			var err *Diagnostic
 			it.item, it.bad, err = parseItem(lex, parser, r)
 			l.Items = append(l.Items, it)
@@ -129,7 +130,9 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 	if own, ok := err.(*syntaxError); !ok || !own.bad {
 		improve(d, lex, r, atEnd)
 	}
-	skipItem(lex)
+	if noBrace := strings.HasPrefix(d.Msg, "expected `{`"); !noBrace || !skipBody(lex) {
+		skipItem(lex)
+	}
 	if braced {
 		return v, nil, d
 	}
@@ -187,6 +190,10 @@ func looksLikeFunc(lex *lexer.PeekingLexer) bool {
 // parentheses do not count: one of them may be what is missing.
 func skipItem(lex *lexer.PeekingLexer) {
 	depth := 0
+	if isOp(lex.Peek(), "{") { // a brace that nothing precedes does not count
+		lex.Next()
+		return
+	}
 	for {
 		t := lex.Peek()
 		switch {
@@ -203,6 +210,24 @@ func skipItem(lex *lexer.PeekingLexer) {
 		lex.Next()
 		if (t.Type == tokSemi || t.Type == tokUnclosed) && depth == 0 {
 			return
+		}
+	}
+}
+
+// skipBody goes behind the body of an item that lacks its {. That exists if
+// its } is known to be one too many, and all lines before that are indented.
+func skipBody(lex *lexer.PeekingLexer) bool {
+	start := lex.MakeCheckpoint()
+	first := lex.Next()
+	for prev := first; ; prev = lex.Next() {
+		t := lex.Peek()
+		if t.Type == tokBad && t.Value == "}" {
+			lex.Next()
+			return true
+		}
+		if t.EOF() || t.Pos.Line > prev.Pos.Line && t.Type != tokSemi && t.Pos.Column <= first.Pos.Column {
+			lex.LoadCheckpoint(start)
+			return false
 		}
 	}
 }
