@@ -1,0 +1,378 @@
+package passes
+
+import (
+	"slices"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/ops"
+)
+
+// simplify applies the identities of the ops (Op.Fold, by building everything
+// again) and the rules below, which need more context, until none applies.
+// Sums are regrouped, so results may differ by rounding; nothing else does.
+func simplify(f *ir.Func) (*ir.Func, error) {
+	for range 8 {
+		s := &simplifier{uses: map[*ir.Value]int{}}
+		n := f.Uses()
+		var fail error
+		g, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
+			attrs, err := withBodies(v, simplify)
+			if err != nil {
+				fail = err
+				return nil
+			}
+			w := s.apply(g, g.Do(v.Op, args, attrs...))
+			s.uses[w] += n[v.ID]
+			return w
+		})
+		if fail == nil {
+			fail = err
+		}
+		if fail != nil {
+			return nil, fail
+		}
+		if f, err = sweep(g); err != nil || !s.changed {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+type simplifier struct {
+	uses    map[*ir.Value]int // of new values so far: by values of the old function
+	changed bool
+}
+
+// once reports whether v has a single use.
+func (s *simplifier) once(v *ir.Value) bool { return s.uses[v] == 1 }
+
+func (s *simplifier) apply(g ops.Graph, v *ir.Value) *ir.Value {
+	for again := true; again && g.Err == nil; {
+		again = false
+		for _, r := range rules {
+			if r.op != nil && r.op != v.Op || r.op == nil && v.Op.Lane == nil {
+				continue
+			}
+			if w := r.apply(s, g, v); w != nil && w != v {
+				v, again, s.changed = w, true, true
+				break
+			}
+		}
+	}
+	return v
+}
+
+// A simplification gives a cheaper value equal to v, or nil.
+type simplification struct {
+	doc   string
+	op    *ir.Op // nil: any pointwise op
+	apply func(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value
+}
+
+var rules []simplification
+
+func init() {
+	rules = []simplification{
+		{"dot(transpose x, y) = dot(x, y)", ops.Dot, dotOfTranspose},
+		{"dot(broadcast x, y) = broadcast dot(x, y)", ops.Dot, dotOfBroadcast},
+		{"dot(x, y) = x * y if nothing is summed and y has all axes", ops.Dot, dotWithoutSum},
+		{"transpose dot(x, y) = dot(x, y)", ops.Transpose, transposeOfDot},
+		{"sum over axes of extent 1 = reshape", ops.Sum, sumOfOnes},
+		{"sum sum x = sum x", ops.Sum, sumOfSum},
+		{"sum broadcast x = n * x", ops.Sum, sumOfBroadcast},
+		{"sum(x * y) = dot(x, y) if both are broadcast", ops.Sum, sumOfProduct},
+		{"f(broadcast x, broadcast y) = broadcast f(x, y)", nil, sinkBroadcast},
+		{"pad x + pad y = concat(x, y) if they fill it", ops.Add, sumOfPads},
+		{"gather at start, start+1, ... = slice", ops.Gather, gatherOfRun},
+		{"mulz(x, y) = x * y if y is finite", ops.Mulz, mulzOfFinite},
+		{"a loop of one iteration is its body", ops.Scan, singleIteration},
+	}
+}
+
+// spread is what a value repeats: axis i of inner is axis axes[i] of the
+// value, which is the same along the others. Constants repeat a scalar.
+type spread struct {
+	inner *ir.Value
+	axes  []int
+}
+
+// spreadOf takes a Broadcast apart; other values repeat nothing.
+func spreadOf(g ops.Graph, v *ir.Value) spread {
+	switch {
+	case v.Op == ops.Const && v.Type.Rank() > 0:
+		return spread{g.Constant(v.Type.Elem, ops.Fill.Of(v)), nil}
+	case v.Op == ops.Broadcast:
+		x := v.Args[0]
+		var axes []int
+		var shape []ir.Dim
+		for i, a := range ops.Axes.Of(v) {
+			if n := x.Type.Shape[i]; n.Eq(v.Type.Shape[a]) {
+				axes, shape = append(axes, a), append(shape, n)
+			}
+		}
+		return spread{g.Reshape(x, shape...), axes}
+	}
+	return spread{v, upTo(v.Type.Rank())}
+}
+
+func upTo(n int) []int {
+	out := make([]int, n)
+	for i := range out {
+		out[i] = i
+	}
+	return out
+}
+
+// pick is the elements of shape at axes.
+func pick[T any](shape []T, axes []int) []T {
+	out := make([]T, len(axes))
+	for i, a := range axes {
+		out[i] = shape[a]
+	}
+	return out
+}
+
+// without lists the axes of a tensor of rank n that are not in axes.
+func without(n int, axes []int) []int {
+	var out []int
+	for i := range n {
+		if !slices.Contains(axes, i) {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+// renumber gives the place of each axis of axes among those in kept.
+func renumber(axes, among []int) []int {
+	out := make([]int, len(axes))
+	for i, a := range axes {
+		out[i] = slices.Index(among, a)
+	}
+	return out
+}
+
+func sumOfOnes(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	for _, a := range ops.Axes.Of(v) {
+		if !v.Arg(0).Shape[a].Is(1) {
+			return nil
+		}
+	}
+	return g.Reshape(v.Args[0], v.Type.Shape...)
+}
+
+func sumOfSum(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	x := v.Args[0]
+	if x.Op != ops.Sum || !s.once(x) {
+		return nil
+	}
+	left := without(x.Arg(0).Rank(), ops.Axes.Of(x))
+	axes := slices.Concat(ops.Axes.Of(x), pick(left, ops.Axes.Of(v)))
+	slices.Sort(axes)
+	return g.Sum(x.Args[0], axes...)
+}
+
+func sumOfBroadcast(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	x := v.Args[0]
+	if x.Op != ops.Broadcast {
+		return nil
+	}
+	sp := spreadOf(g, x)
+	n := countOf(nil)
+	var inside []int
+	for _, a := range ops.Axes.Of(v) {
+		if slices.Contains(sp.axes, a) {
+			inside = append(inside, a)
+		} else {
+			n = n.Mul(x.Type.Shape[a])
+		}
+	}
+	if len(inside) == len(ops.Axes.Of(v)) {
+		return nil
+	}
+	y := g.Sum(sp.inner, renumber(inside, sp.axes)...)
+	if !n.Is(1) {
+		var times *ir.Value
+		if v.Type.Elem == ir.F32 {
+			times = count(g, n)
+		} else {
+			times = g.Size(n)
+		}
+		y = g.Mul(y, g.Expand(times, y.Type.Shape...))
+	}
+	outer := without(x.Type.Rank(), ops.Axes.Of(v))
+	return g.Broadcast(y, v.Type.Shape, renumber(pick(sp.axes, without(len(sp.axes), renumber(inside, sp.axes))), outer)...)
+}
+
+func countOf(shape []ir.Dim) ir.Dim { return ir.Tensor(ir.F32, shape...).Len() }
+
+// sinkBroadcast computes a pointwise op before its operands are repeated.
+func sinkBroadcast(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	some := false
+	for _, a := range v.Args {
+		switch {
+		case a.Op == ops.Broadcast:
+			some = true
+		case a.Op != ops.Const:
+			return nil
+		}
+	}
+	if !some {
+		return nil
+	}
+	var union []int
+	parts := make([]spread, len(v.Args))
+	for i, a := range v.Args {
+		parts[i] = spreadOf(g, a)
+		union = append(union, parts[i].axes...)
+	}
+	slices.Sort(union)
+	union = slices.Compact(union)
+	if len(union) == v.Type.Rank() {
+		return nil
+	}
+	shape := pick(v.Type.Shape, union)
+	args := make([]*ir.Value, len(parts))
+	for i, p := range parts {
+		args[i] = g.Broadcast(p.inner, shape, renumber(p.axes, union)...)
+	}
+	w := g.Do(v.Op, args, v.Attrs()...)
+	return g.Broadcast(w, v.Type.Shape, union...)
+}
+
+// sumOfPads joins the gradients of the parts of a tensor.
+func sumOfPads(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	var parts []*ir.Value
+	var collect func(x *ir.Value, top bool) bool
+	collect = func(x *ir.Value, top bool) bool {
+		if x.Op == ops.Add && (top || s.once(x)) {
+			return collect(x.Args[0], false) && collect(x.Args[1], false)
+		}
+		if x.Op != ops.Pad || x.Args[1].Op != ops.Const || ops.Fill.Of(x.Args[1]) != 0 {
+			return false
+		}
+		parts = append(parts, x)
+		return true
+	}
+	if !collect(v, true) {
+		return nil
+	}
+	axis := -1
+	for _, p := range parts {
+		for i := range v.Type.Shape {
+			if ops.Lo.Of(p)[i].Is(0) && ops.Hi.Of(p)[i].Is(0) && ops.Interior.Of(p)[i] == 0 {
+				continue
+			}
+			if axis >= 0 && axis != i || ops.Interior.Of(p)[i] != 0 {
+				return nil
+			}
+			axis = i
+		}
+	}
+	if axis < 0 {
+		return nil
+	}
+	var at ir.Dim
+	var joined []*ir.Value
+	for len(parts) > 0 {
+		i := slices.IndexFunc(parts, func(p *ir.Value) bool { return ops.Lo.Of(p)[axis].Eq(at) })
+		if i < 0 {
+			return nil
+		}
+		x := parts[i].Args[0]
+		joined = append(joined, x)
+		at = at.Add(x.Type.Shape[axis])
+		parts = slices.Delete(parts, i, i+1)
+	}
+	if !at.Eq(v.Type.Shape[axis]) {
+		return nil
+	}
+	return g.Concat(axis, joined...)
+}
+
+// gatherOfRun is a gather of neighbouring rows.
+func gatherOfRun(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	x, idx, axis := v.Args[0], v.Args[1], ops.Axis.Of(v)
+	if idx.Type.Rank() != 1 {
+		return nil
+	}
+	start, ok := runFrom(idx)
+	if !ok {
+		return nil
+	}
+	n := idx.Type.Shape[0]
+	room, ok := x.Type.Shape[axis].Sub(n).AddN(-start).Const()
+	if start < 0 || !ok || room < 0 {
+		return nil
+	}
+	starts := make([]ir.Dim, x.Type.Rank())
+	steps := make([]int, x.Type.Rank())
+	for i := range steps {
+		steps[i] = 1
+	}
+	starts[axis] = starts[axis].AddN(start)
+	return g.Slice(x, starts, v.Type.Shape, steps)
+}
+
+// runFrom is s if v is s, s+1, s+2, …
+func runFrom(v *ir.Value) (int, bool) {
+	switch v.Op {
+	case ops.Iota:
+		return 0, true
+	case ops.Add, ops.Sub:
+		c := v.Args[1]
+		if c.Op != ops.Const {
+			return 0, false
+		}
+		s, ok := runFrom(v.Args[0])
+		if v.Op == ops.Sub {
+			return s - int(ops.Fill.Of(c)), ok
+		}
+		return s + int(ops.Fill.Of(c)), ok
+	}
+	return 0, false
+}
+
+func mulzOfFinite(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	if finite(v.Args[1], 8) {
+		return g.Mul(v.Args[0], v.Args[1])
+	}
+	return nil
+}
+
+// finite reports whether v is known to be neither infinite nor NaN.
+func finite(v *ir.Value, depth int) bool {
+	if depth == 0 {
+		return false
+	}
+	switch {
+	case v.Op == ops.Const:
+		c := ops.Fill.Of(v)
+		return c-c == 0
+	case v.Op == ops.Cast:
+		return v.Arg(0).Elem != ir.F32
+	case v.Op == ops.Select:
+		return finite(v.Args[1], depth-1) && finite(v.Args[2], depth-1)
+	case v.Op == ops.Neg, v.Op.Layout && len(v.Args) == 1 && v.Arg(0).Tuple == nil:
+		return finite(v.Args[0], depth-1)
+	}
+	return false
+}
+
+func singleIteration(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	l := ops.LoopOf(v)
+	if l.Trip != nil || !l.Extent.Is(1) {
+		return nil
+	}
+	args := []*ir.Value{g.Integer(0)}
+	args = append(args, l.Inits...)
+	for i, x := range l.Slices {
+		args = append(args, g.Reshape(x, l.Slice(i).Type.Shape...))
+	}
+	results := g.Inline(l.Body, append(args, l.Invariants...))
+	for i := range l.OutAxes {
+		k := len(l.Inits) + i
+		results[k] = g.Reshape(results[k], v.Type.Tuple[k].Shape...)
+	}
+	return g.Do(ops.Tuple, results)
+}
