@@ -16,14 +16,4 @@
 // grammar, leaves (everything else, with participle); recover (going on after a
 // mistake); parse, convert, convertstmt (the tree is made); diag, render,
 // suggest (messages); format, spacing (lmc fmt); std (the library).
-package dsl/check.
-//
-// What holds: every node has its exact place in the text; a tree without
-// diagnostics has no Bad node and no nil where the comment of a field does not
-// allow one; the same text gives the same tree and the same messages.
-//
-// Files, in reading order: pos, ast, astexpr, walk (the tree); scan (tokens,
-// Go's semicolons); expr (operator precedence); grammar, parse, convert
-// (declarations, recovery); diag, render, suggest (messages); format (lmc fmt);
-// std (the library).
 package dsl
