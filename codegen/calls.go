@@ -1,0 +1,150 @@
+package codegen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// A kernel is what is known about a kernel: its Go function and how it runs.
+type kernel struct {
+	*loop.Kernel
+	name  string // of the function
+	syms  []string
+	task  string // name of the parallel task, if some call is parallel
+	field string // the task in memory
+	run   string // the method of memory that runs the whole grid
+}
+
+func (g *gen) newKernel(k *loop.Kernel) (*kernel, error) {
+	x := &kernel{Kernel: k, syms: KernelSyms(k)}
+	if k.Wide {
+		return nil, fmt.Errorf("bug in codegen: kernel %s is for the host, and a procedure calls it", k.Name)
+	}
+	return x, nil
+}
+
+// worthIt is whether a kernel's grid is worth the worker pool: it is not if the
+// whole of it is one grain.
+func worthIt(k *loop.Kernel) bool {
+	if k.Grid == nil {
+		return false
+	}
+	n, ok := k.Grid.N.Const()
+	grain, known := k.Grid.Grain.Const()
+	return !(ok && known && n <= max(grain, 1))
+}
+
+// callText is a call of a kernel: of the function itself, or of the method that
+// spreads its grid over the workers.
+func (g *gen) callText(x *proc, c *loop.Call) string {
+	k := g.kernel[c.Kernel]
+	var args []string
+	for _, r := range c.Args {
+		args = append(args, g.slice(x, r))
+	}
+	for _, n := range k.syms {
+		args = append(args, x.sym(n))
+	}
+	for _, i := range c.Ints {
+		args = append(args, x.locals["var "+i.Var])
+	}
+	fn := k.name
+	switch {
+	case worthIt(c.Kernel):
+		g.parallel(k)
+		fn = "m." + k.run
+	case c.Kernel.Grid != nil:
+		args = append(args, "0", dimExpr(c.Kernel.Grid.N, x.sym, false))
+	}
+	return fn + "(" + strings.Join(args, ", ") + ")"
+}
+
+// parallel names the task of a kernel that runs on several workers.
+func (g *gen) parallel(k *kernel) {
+	if k.task == "" {
+		k.run = g.fields.pick(k.name, "Grid")
+		k.task = g.top.pick(k.name+"Task", "Work")
+		k.field = g.fields.pick(k.name+"Task", "Work")
+		g.uses["tasks"] = true
+	}
+}
+
+// params are the parameters of a kernel without the range, with their types.
+func (g *gen) kernelParams(k *kernel, s scope) (names, types []string) {
+	for _, b := range k.Bufs {
+		names, types = append(names, s.pick(b.Name)), append(types, "[]"+g.elem(b.Elem))
+	}
+	for _, n := range k.syms {
+		names, types = append(names, s.pick(n)), append(types, "int")
+	}
+	for _, v := range k.Ints {
+		names, types = append(names, s.pick(v.Name)), append(types, "int")
+	}
+	return names, types
+}
+
+// taskText is the task of a kernel and the method that runs it.
+func (g *gen) taskText(k *kernel) string {
+	s := newScope("m", "t", "lo", "hi", k.name, k.task)
+	names, types := g.kernelParams(k, s)
+	local := func(sym string) string {
+		for i, n := range k.syms {
+			if n == sym {
+				return names[len(k.Bufs)+i]
+			}
+		}
+		return sym
+	}
+	fields := make([]string, len(names))
+	for i, n := range names {
+		fields[i] = "t." + n
+	}
+	return fill(`
+// $task is $kernel as a parallel loop.
+type $task struct {
+	$fields
+}
+
+// Run computes the pieces lo to hi-1.
+func (t *$task) Run(lo, hi int) { $kernel($args, lo, hi) }
+
+// $run spreads $kernel over the workers.
+func (m *memory) $run($params) {
+	m.$field = $task{$names}
+	runtime.Parallel($n, $grain, &m.$field)
+}`,
+		"task", k.task, "kernel", k.name, "fields", strings.Join(grouped(names, types), "\n"),
+		"args", strings.Join(fields, ", "), "run", k.run, "params", strings.Join(grouped(names, types), ", "),
+		"field", k.field, "names", strings.Join(names, ", "),
+		"n", dimExpr(k.Grid.N, local, false), "grain", dimExpr(k.Grid.Grain, local, false))
+}
+
+// linesPerFile is where a file of kernels is split.
+const linesPerFile = 5000
+
+// kernels prints the kernels in the order of the program.
+func (g *gen) kernels() error {
+	f, lines := g.file("kernels_gen.go"), 0
+	for _, k := range g.p.Kernels {
+		x := g.kernel[k]
+		if x == nil {
+			continue
+		}
+		text, err := PrintKernel(k, x.name, g.api.Float64)
+		if err != nil {
+			return err
+		}
+		if x.task != "" {
+			text += "\n\n" + g.taskText(x)
+		}
+		n := strings.Count(text, "\n") + 2
+		if lines > 0 && lines+n > linesPerFile {
+			f, lines = g.file(fmt.Sprintf("kernels%d_gen.go", len(g.files))), 0
+		}
+		f.add("$text", "text", text)
+		lines += n
+	}
+	return nil
+}

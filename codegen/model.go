@@ -1,0 +1,254 @@
+package codegen
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// model prints the documentation of the package and the facts about the model.
+func (g *gen) model() error {
+	f := g.file("model_gen.go")
+	f.doc = g.packageDoc()
+	f.add(`
+// This package needs a runtime that has the interface of this version.
+const _ = runtime.Version1
+
+const modelName = $name
+
+// ModelHash names what the model computes: texts with the same meaning have the
+// same hash. Files of weights carry it.
+const ModelHash = $hash
+
+// ParamCount is the number of trained parameters.
+const ParamCount = $params
+
+// KernelPath names the kernels that run on this machine.
+func KernelPath() string { return runtime.ChooseTarget("portable") }`,
+		"name", strconv.Quote(g.api.Package), "hash", strconv.Quote(g.api.Hash), "params", strconv.Itoa(g.paramCount()))
+	g.arenaBytes(f)
+	for _, e := range g.api.Entries {
+		g.flops(f, e.Name, e.Name, e.FLOPs)
+	}
+	for _, t := range g.api.Trainers {
+		g.flops(f, t.Name, "the loss and the gradients of "+t.Name, t.Loss.FLOPs)
+	}
+	return nil
+}
+
+func (g *gen) paramCount() int {
+	n := 0
+	for _, w := range g.api.Weights {
+		if !w.State {
+			n += w.Len()
+		}
+	}
+	return n
+}
+
+// flops prints the number of floating-point operations of a call.
+func (g *gen) flops(f *file, name, what string, d loop.Dim) {
+	if d.Is(0) {
+		return
+	}
+	if n, ok := d.Const(); ok {
+		f.add(`
+// FLOPs$Name is the number of floating-point operations of $what.
+const FLOPs$Name = $n`, "Name", name, "what", what, "n", strconv.Itoa(n))
+		return
+	}
+	local, names := symbols(d.Syms())
+	f.add(`
+// FLOPs$Name is the number of floating-point operations of $what.
+func FLOPs$Name($syms int) float64 {
+	return $expr
+}`, "Name", name, "what", what, "syms", strings.Join(names, ", "),
+		"expr", dimExpr(d, func(s string) string { return "float64(" + local(s) + ")" }, false))
+}
+
+// symbols gives symbols their names as parameters of a function.
+func symbols(syms []string) (func(string) string, []string) {
+	s := newScope()
+	m := map[string]string{}
+	var names []string
+	for _, n := range syms {
+		m[n] = s.pick(n)
+		names = append(names, m[n])
+	}
+	return func(n string) string { return m[n] }, names
+}
+
+// arenaBytes prints how much scratch memory a session or trainer needs.
+func (g *gen) arenaBytes(f *file) {
+	width := [3]int{4, 4, 1}
+	if g.api.Float64 {
+		width[loop.F32] = 8
+	}
+	var sizes []loop.Dim // none is at most another
+	add := func(p *loop.Proc) {
+		var d loop.Dim
+		for e, n := range p.Arena {
+			d = d.Add(n.MulN(width[e]))
+		}
+		for i, have := range sizes {
+			if m, ok := maxDim(have, d); ok {
+				sizes[i] = m
+				return
+			}
+		}
+		sizes = append(sizes, d)
+	}
+	for _, x := range g.order {
+		add(x.Proc)
+	}
+	all := loop.Dim{}
+	syms := map[string]bool{}
+	for _, d := range sizes {
+		all = d
+		for _, s := range d.Syms() {
+			syms[s] = true
+		}
+	}
+	if n, ok := all.Const(); ok && len(sizes) <= 1 {
+		f.add(`
+// ArenaBytes is the size of the scratch memory of a session or a trainer.
+const ArenaBytes = $n`, "n", strconv.Itoa(n))
+		return
+	}
+	local, names := symbols(sortedKeys(syms))
+	var exprs []string
+	for _, d := range sizes {
+		exprs = append(exprs, dimExpr(d, local, false))
+	}
+	expr := exprs[0]
+	if len(exprs) > 1 {
+		expr = "max(" + strings.Join(exprs, ", ") + ")"
+	}
+	f.add(`
+// ArenaBytes is the size of the scratch memory of a session or a trainer that
+// has seen calls of these sizes.
+func ArenaBytes($syms int) int {
+	return $expr
+}`, "syms", strings.Join(names, ", "), "expr", expr)
+}
+
+// packageDoc is the comment of the text with a summary of what was made of it.
+func (g *gen) packageDoc() string {
+	var b strings.Builder
+	doc := strings.TrimSpace(g.api.Doc)
+	if doc == "" {
+		doc = fmt.Sprintf("Package %s is the model %s.", g.api.Package, g.api.Model)
+	}
+	b.WriteString(doc)
+	fmt.Fprintf(&b, "\n\n# Model\n\n%s has %s parameters in %s:\n\n", g.api.Model, thousands(g.paramCount()), plural(g.tensorCount(), "tensor"))
+	var rows [][]string
+	for _, w := range g.api.Weights {
+		state := ""
+		if w.State {
+			state = "state"
+		}
+		copies := ""
+		for _, c := range w.Counts {
+			copies += strconv.Itoa(c) + " × "
+		}
+		rows = append(rows, []string{pathDoc(w, []string{"i", "j", "k"}), copies + shapeText("f32", w.Shape), initDoc(w.Init), state})
+	}
+	b.WriteString(columns(rows))
+	if len(g.api.Entries) > 0 {
+		b.WriteString("\nA [Session] runs its functions:\n\n")
+		rows = nil
+		for _, e := range g.api.Entries {
+			rows = append(rows, []string{signature(e)})
+		}
+		b.WriteString(columns(rows))
+	}
+	for _, t := range g.api.Trainers {
+		fmt.Fprintf(&b, "\n[%s] trains it; see [New%s].\n", t.Name, t.Name)
+	}
+	for _, x := range g.api.Generators {
+		fmt.Fprintf(&b, "\n[Session.%s] generates.\n", x.Name)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (g *gen) tensorCount() int {
+	n := 0
+	for _, w := range g.api.Weights {
+		c := 1
+		for _, k := range w.Counts {
+			c *= k
+		}
+		n += c
+	}
+	return n
+}
+
+// signature is an entry point as the text declares it.
+func signature(e *loop.Entry) string {
+	var args, results []string
+	for _, a := range e.Args {
+		args = append(args, a.Name+" "+declared(a))
+	}
+	for _, r := range e.Results {
+		results = append(results, declared(r))
+	}
+	s := e.Name + "(" + strings.Join(args, ", ") + ") "
+	if len(results) == 1 {
+		return s + results[0]
+	}
+	return s + "(" + strings.Join(results, ", ") + ")"
+}
+
+func initDoc(i loop.Init) string {
+	if zeroInit(i) {
+		return "0"
+	}
+	var args []string
+	for _, a := range i.Args {
+		args = append(args, strconv.FormatFloat(a, 'g', -1, 64))
+	}
+	if i.Kind == "const" {
+		return args[0]
+	}
+	return i.Kind + "(" + strings.Join(args, ", ") + ")"
+}
+
+// columns lays out rows as preformatted text.
+func columns(rows [][]string) string {
+	var width []int
+	for _, r := range rows {
+		for i, c := range r {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], len([]rune(c)))
+		}
+	}
+	var b strings.Builder
+	for _, r := range rows {
+		line := "\t"
+		for i, c := range r {
+			line += c + strings.Repeat(" ", width[i]-len([]rune(c))+2)
+		}
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	return b.String()
+}
+
+// thousands is 124_439_808 as Go writes it for readers.
+func thousands(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return thousands(n) + " " + what + "s"
+}

@@ -1,0 +1,387 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// A proc is what is known about a procedure: the method of memory that it
+// becomes, and what it needs from its caller.
+type proc struct {
+	*loop.Proc
+	method  string
+	syms    []string // symbols
+	vars    []string // counters of enclosing loops
+	args    []io     // arguments of the entry point
+	results []io     // results of the entry point
+	locals  map[string]string
+}
+
+// An io is an argument or a result that a procedure reads or writes.
+type io struct {
+	name string
+	elem loop.Elem
+}
+
+// analyse finds the reachable procedures and kernels and names them.
+func (g *gen) analyse() error {
+	var roots []*loop.Proc
+	for _, e := range g.api.Entries {
+		roots = append(roots, e.Proc)
+	}
+	for _, t := range g.api.Trainers {
+		roots = append(roots, t.Loss.Proc, t.Apply)
+	}
+	for _, x := range g.api.Generators {
+		roots = append(roots, x.Step.Proc, x.Sample.Proc)
+	}
+	for _, r := range roots {
+		if r == nil {
+			return fmt.Errorf("bug in codegen: an entry point has no procedure")
+		}
+		if err := g.visit(r); err != nil {
+			return err
+		}
+	}
+	for _, k := range g.p.Kernels {
+		if x := g.kernel[k]; x != nil {
+			x.name = g.top.pick(lower(k.Name), "Kernel")
+		}
+	}
+	for k, x := range g.kernel {
+		if x.name == "" {
+			return fmt.Errorf("bug in codegen: kernel %s is not in the list of the program", k.Name)
+		}
+	}
+	return nil
+}
+
+// visit analyses r and the loop bodies in it.
+func (g *gen) visit(r *loop.Proc) error {
+	if g.procs[r] != nil {
+		return nil
+	}
+	x := &proc{Proc: r}
+	syms := map[string]bool{}
+	vars := map[string]bool{}
+	dim := func(d loop.Dim) {
+		for _, s := range d.Syms() {
+			syms[s] = true
+		}
+	}
+	ref := func(r loop.Ref) {
+		dim(r.Off)
+		dim(r.Len)
+		for _, s := range r.Stride {
+			vars[s.Var] = true
+			dim(s.Coef)
+		}
+		v := io{r.Name, r.Elem}
+		switch r.Space {
+		case loop.Arg:
+			if !slices.Contains(x.args, v) {
+				x.args = append(x.args, v)
+			}
+		case loop.Result:
+			if !slices.Contains(x.results, v) {
+				x.results = append(x.results, v)
+			}
+		case loop.ConstTable:
+			g.uses["table "+r.Name] = true
+		default:
+			g.uses[g.field(r.Space, r.Elem)] = true
+		}
+	}
+	for _, s := range r.Steps {
+		switch s := s.(type) {
+		case *loop.Call:
+			k := g.kernel[s.Kernel]
+			if k == nil {
+				var err error
+				if k, err = g.newKernel(s.Kernel); err != nil {
+					return err
+				}
+				g.kernel[s.Kernel] = k
+			}
+			if len(s.Args) != len(s.Kernel.Bufs) || len(s.Ints) != len(s.Kernel.Ints) {
+				return fmt.Errorf("bug in pass schedule: %s calls kernel %s with %d buffers and %d integers, not %d and %d",
+					r.Name, s.Kernel.Name, len(s.Args), len(s.Ints), len(s.Kernel.Bufs), len(s.Kernel.Ints))
+			}
+			for _, n := range k.syms {
+				syms[n] = true
+			}
+			for _, a := range s.Args {
+				ref(a)
+			}
+			for _, i := range s.Ints {
+				vars[i.Var] = true
+			}
+		case *loop.Loop:
+			if err := g.visit(s.Body); err != nil {
+				return err
+			}
+			b := g.procs[s.Body]
+			for _, n := range b.syms {
+				syms[n] = true
+			}
+			for _, v := range b.vars {
+				if v != s.Var {
+					vars[v] = true
+				}
+			}
+			for _, v := range b.args {
+				if !slices.Contains(x.args, v) {
+					x.args = append(x.args, v)
+				}
+			}
+			for _, v := range b.results {
+				if !slices.Contains(x.results, v) {
+					x.results = append(x.results, v)
+				}
+			}
+			if s.NRef != nil {
+				ref(*s.NRef)
+			} else {
+				dim(s.N)
+			}
+		}
+	}
+	x.syms = inOrder(syms, r.Dims)
+	x.vars = inOrder(vars, r.Vars)
+	if len(x.vars) > len(r.Vars) {
+		return fmt.Errorf("bug in pass plan: procedure %s uses loop counters %v, but is inside of %v", r.Name, x.vars, r.Vars)
+	}
+	x.method = g.fields.pick(lower(r.Name), "Run")
+	x.names()
+	g.procs[r] = x
+	g.order = append(g.order, x)
+	return nil
+}
+
+// names gives every parameter and loop counter of a procedure its Go name.
+func (x *proc) names() {
+	s := newScope("m")
+	x.locals = map[string]string{}
+	for _, n := range x.syms {
+		x.locals["sym "+n] = s.pick(n)
+	}
+	for _, n := range x.vars {
+		x.locals["var "+n] = s.pick(n)
+	}
+	for _, v := range x.args {
+		x.locals["arg "+v.name] = s.pick(v.name, "Arg")
+	}
+	for _, v := range x.results {
+		x.locals["result "+v.name] = s.pick(v.name, "Out")
+	}
+	for _, st := range x.Steps {
+		if l, ok := st.(*loop.Loop); ok && x.locals["var "+l.Var] == "" {
+			x.locals["var "+l.Var] = s.pick(l.Var)
+		}
+	}
+}
+
+func (x *proc) sym(n string) string { return x.locals["sym "+n] }
+
+// inOrder is the keys of set: first those of list in its order, then the rest.
+func inOrder(set map[string]bool, list []string) []string {
+	var out []string
+	for _, n := range list {
+		if set[n] && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	for _, n := range sortedKeys(set) {
+		if !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// field is the field of memory that holds a space.
+func (g *gen) field(s loop.Space, e loop.Elem) string {
+	switch s {
+	case loop.Arena:
+		return [...]string{"floats", "ints", "flags"}[e]
+	case loop.Caches:
+		return [...]string{"cacheFloats", "cacheInts", "cacheFlags"}[e]
+	}
+	return s.String() // weights, grads, moments, scalars, key
+}
+
+// procedures prints the procedures, each a method of memory.
+func (g *gen) procedures() error {
+	f := g.file("procs_gen.go")
+	for _, x := range g.order {
+		text, err := g.procText(x)
+		if err != nil {
+			return err
+		}
+		f.add(text)
+	}
+	return nil
+}
+
+func (g *gen) procText(x *proc) (string, error) {
+	var b strings.Builder
+	doc := x.Doc
+	if doc == "" {
+		doc = "computes " + x.Name
+	}
+	fmt.Fprintf(&b, "// %s %s.\nfunc (m *memory) %s(%s) {\n", x.method, strings.TrimSuffix(lower(doc), "."), x.method, g.procParams(x))
+	for _, s := range x.Steps {
+		switch s := s.(type) {
+		case *loop.Call:
+			b.WriteString(g.callText(x, s) + "\n")
+		case *loop.Loop:
+			b.WriteString(g.loopText(x, s) + "\n")
+		default:
+			return "", fmt.Errorf("bug in codegen: step %T", s)
+		}
+	}
+	b.WriteString("}")
+	return b.String(), nil
+}
+
+// procParams is the parameter list of a procedure: sizes and counters, then
+// arguments and results.
+func (g *gen) procParams(x *proc) string {
+	var groups []string
+	var ints []string
+	for _, n := range x.syms {
+		ints = append(ints, x.sym(n))
+	}
+	for _, n := range x.vars {
+		ints = append(ints, x.locals["var "+n])
+	}
+	if len(ints) > 0 {
+		groups = append(groups, strings.Join(ints, ", ")+" int")
+	}
+	var names []string
+	var types []string
+	for _, v := range x.args {
+		names, types = append(names, x.locals["arg "+v.name]), append(types, "[]"+g.elem(v.elem))
+	}
+	for _, v := range x.results {
+		names, types = append(names, x.locals["result "+v.name]), append(types, "[]"+g.elem(v.elem))
+	}
+	return strings.Join(append(groups, grouped(names, types)...), ", ")
+}
+
+// grouped is parameters in Go's short form: x, y []float32.
+func grouped(names, types []string) []string {
+	var out []string
+	for i := 0; i < len(names); {
+		j := i
+		for j < len(names) && types[j] == types[i] {
+			j++
+		}
+		out = append(out, strings.Join(names[i:j], ", ")+" "+types[i])
+		i = j
+	}
+	return out
+}
+
+// loopText prints a loop over a body.
+func (g *gen) loopText(x *proc, l *loop.Loop) string {
+	b := g.procs[l.Body]
+	counter := x.locals["var "+l.Var]
+	var args []string
+	for _, n := range b.syms {
+		args = append(args, x.sym(n))
+	}
+	counts := false
+	for _, n := range b.vars {
+		counts = counts || n == l.Var
+		args = append(args, x.locals["var "+n])
+	}
+	for _, v := range b.args {
+		args = append(args, x.locals["arg "+v.name])
+	}
+	for _, v := range b.results {
+		args = append(args, x.locals["result "+v.name])
+	}
+	n := dimExpr(l.N, x.sym, false)
+	if l.NRef != nil {
+		n = "int(" + g.element(x, *l.NRef) + ")"
+	}
+	head := "for " + counter + " := range " + n
+	switch {
+	case !counts:
+		head = "for range " + n
+	case l.Reverse:
+		head = fmt.Sprintf("for %s := %s; %s >= 0; %s--", counter, minusOne(l, n), counter, counter)
+	}
+	return fmt.Sprintf("%s {\nm.%s(%s)\n}", head, b.method, strings.Join(args, ", "))
+}
+
+func minusOne(l *loop.Loop, n string) string {
+	if c, ok := l.N.Const(); ok && l.NRef == nil {
+		return fmt.Sprint(c - 1)
+	}
+	return n + " - 1"
+}
+
+// memoryOf is the slice that a reference points into.
+func (g *gen) memoryOf(x *proc, r loop.Ref) string {
+	switch r.Space {
+	case loop.Arg:
+		return x.locals["arg "+r.Name]
+	case loop.Result:
+		return x.locals["result "+r.Name]
+	case loop.ConstTable:
+		return g.tableName(r.Name)
+	}
+	return "m." + g.field(r.Space, r.Elem)
+}
+
+// offset is the offset of a reference as an expression; ok if it is constant.
+func (g *gen) offset(x *proc, r loop.Ref) (off string, n int, ok bool) {
+	if n, ok = r.Off.Const(); ok && len(r.Stride) == 0 {
+		return fmt.Sprint(n), n, true
+	}
+	var parts []string
+	for _, s := range r.Stride {
+		v := x.locals["var "+s.Var]
+		switch {
+		case s.Coef.Is(1):
+			parts = append(parts, v)
+		case s.Coef.Is(0):
+		default:
+			parts = append(parts, v+"*"+dimExpr(s.Coef, x.sym, true))
+		}
+	}
+	if !r.Off.Is(0) || len(parts) == 0 {
+		parts = append([]string{dimExpr(r.Off, x.sym, false)}, parts...)
+	}
+	return strings.Join(parts, " + "), 0, false
+}
+
+// slice is a reference as a slice expression without spare capacity.
+func (g *gen) slice(x *proc, r loop.Ref) string {
+	mem := g.memoryOf(x, r)
+	off, lo, fixed := g.offset(x, r)
+	n, sized := r.Len.Const()
+	switch {
+	case (r.Space == loop.Arg || r.Space == loop.Result) && fixed && lo == 0 && len(r.Stride) == 0:
+		return mem // the whole of it: its length has been checked
+	case r.Space == loop.Key:
+		return mem + "[:]"
+	case fixed && sized && lo == 0:
+		return fmt.Sprintf("%s[:%d:%d]", mem, n, n)
+	case fixed && sized:
+		return fmt.Sprintf("%s[%d:%d:%d]", mem, lo, lo+n, lo+n)
+	}
+	g.uses["span"] = true
+	return fmt.Sprintf("span(%s, %s, %s)", mem, off, dimExpr(r.Len, x.sym, false))
+}
+
+// element is the only element of a reference.
+func (g *gen) element(x *proc, r loop.Ref) string {
+	off, _, _ := g.offset(x, r)
+	return g.memoryOf(x, r) + "[" + off + "]"
+}

@@ -1,0 +1,241 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// tests prints a test file: calls and steps that have been done before allocate
+// nothing, and weights survive a file. It uses only package testing.
+func (g *gen) tests() error {
+	if !g.opt.Tests {
+		return nil
+	}
+	f := g.file("model_gen_test.go")
+	f.add(`
+func TestWeightsSurviveAFile(t *testing.T) {
+	w := InitWeights(1)
+	w.Meta["note"] = "kept"
+	var file bytes.Buffer
+	if _, err := w.WriteTo(&file); err != nil {
+		t.Fatal(err)
+	}
+	read := NewWeights()
+	if err := read.Load(&file); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(w.Data(), read.Data()) {
+		t.Error("the weights changed")
+	}
+	if read.Meta["note"] != "kept" {
+		t.Error("the metadata is lost")
+	}
+}`)
+	ramp := false
+	for _, e := range g.api.Entries {
+		if x := g.sampleCall(e, nil); x != nil {
+			g.entryTest(f, e, x)
+			ramp = ramp || x.ramp
+		}
+	}
+	for _, t := range g.api.Trainers {
+		absent := map[int]bool{}
+		for _, c := range t.Carried {
+			absent[c.Arg] = true
+		}
+		if x := g.sampleCall(t.Loss, absent); x != nil {
+			g.stepTest(f, t, x)
+			ramp = ramp || x.ramp
+		}
+	}
+	if ramp {
+		f.add(`
+// ramp fills x with small numbers.
+func ramp(x []$float) {
+	for i := range x {
+		x[i] = $float(i%7)/8 - 0.25
+	}
+}`, "float", g.float())
+	}
+	return nil
+}
+
+// A sampleCall is the arguments of a call in a test.
+type sampleCall struct {
+	setup string
+	args  []string
+	ramp  bool
+}
+
+// sampleCall chooses small sizes that the entry point accepts; nil if none are
+// found.
+func (g *gen) sampleCall(e *loop.Entry, absent map[int]bool) *sampleCall {
+	env := sampleDims(e)
+	if env == nil {
+		return nil
+	}
+	x := &sampleCall{}
+	var b strings.Builder
+	names := newScope("s", "t", "err", "out", "call", "batch", "ramp")
+	for i, a := range e.Args {
+		if absent[i] || a.Default != nil {
+			continue
+		}
+		if a.IsDim {
+			x.args = append(x.args, "0")
+			continue
+		}
+		if len(a.Shape) == 0 {
+			x.args = append(x.args, [...]string{loop.F32: "0.5", loop.I32: "0", loop.Bool: "true"}[a.Elem])
+			continue
+		}
+		v := names.pick(a.Name, "Arg")
+		var ds []string
+		for _, d := range a.Shape {
+			n, err := d.Eval(env)
+			if err != nil || n < 1 {
+				return nil
+			}
+			ds = append(ds, fmt.Sprint(n))
+		}
+		if len(a.Shape) == 1 {
+			fmt.Fprintf(&b, "%s := make([]%s, %s)\n", v, g.elem(a.Elem), ds[0])
+		} else {
+			fmt.Fprintf(&b, "%s := runtime.NewTensor%d[%s](nil, %s)\n", v, len(ds), g.elem(a.Elem), strings.Join(ds, ", "))
+		}
+		if a.Elem == loop.F32 {
+			fmt.Fprintf(&b, "ramp(%s)\n", data(v, len(a.Shape)))
+			x.ramp = true
+		}
+		x.args = append(x.args, v)
+	}
+	x.setup = b.String()
+	return x
+}
+
+// sampleDims chooses sizes for the symbols of an entry point.
+func sampleDims(e *loop.Entry) map[string]int {
+	for _, size := range []int{2, 3, 4, 8, 1, 16, 32, 64, 100} {
+		env := map[string]int{}
+		for _, d := range e.Dims {
+			env[d.Sym] = size
+			if d.Axis < 0 {
+				env[d.Sym] = 0
+			}
+		}
+		ok := true
+		for _, n := range e.Need {
+			v, err := n.Expr.Eval(env)
+			ok = ok && err == nil && v >= 0
+		}
+		for _, r := range e.Ranges {
+			v, err := r.N.Eval(env)
+			ok = ok && err == nil && v >= 1
+		}
+		for _, p := range slices.Concat(e.Args, e.Results) {
+			for _, d := range p.Shape {
+				v, err := d.Eval(env)
+				ok = ok && err == nil && v >= 1
+			}
+		}
+		if ok {
+			return env
+		}
+	}
+	return nil
+}
+
+func (g *gen) entryTest(f *file, e *loop.Entry, x *sampleCall) {
+	var decl, into, from []string
+	for i, r := range e.Results {
+		v := fmt.Sprintf("out%d", i+1)
+		if len(e.Results) == 1 {
+			v = "out"
+		}
+		if len(r.Shape) > 0 {
+			decl = append(decl, fmt.Sprintf("var %s %s\n", v, g.tensor(r.Elem, len(r.Shape))))
+			from = append(from, data(v, len(r.Shape)))
+			into = append(into, v)
+		} else {
+			into = append(into, "_")
+		}
+	}
+	args := append(from, x.args...)
+	if e.Random {
+		args = append(args, "1")
+	}
+	if hasOptions(e) {
+		args = append(args, "Default"+e.Name+"Options()")
+	}
+	reset := ""
+	if e.Caches {
+		reset = "s.Reset()\n"
+	}
+	f.add(`
+func Test$NameAllocatesNothing(t *testing.T) {
+	s := NewSession(InitWeights(1))
+	$setup$decl var err error
+	call := func() {
+		$reset $into = s.$Name($args)
+	}
+	if call(); err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(5, call); n != 0 {
+		t.Errorf("%v allocations in a call", n)
+	}
+}`, "Name", e.Name, "setup", x.setup, "decl", strings.Join(decl, ""), "reset", reset,
+		"into", strings.Join(append(into, "err"), ", "), "args", strings.Join(args, ", "))
+}
+
+func (g *gen) stepTest(f *file, t *loop.Trainer, x *sampleCall) {
+	f.add(`
+func Test$NameAllocatesNothing(t *testing.T) {
+	s := New$Name(InitWeights(1), Default$NameOptions())
+	$setup var err error
+	call := func() {
+		_, err = s.Step($args)
+	}
+	for range $warm {
+		if call(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := testing.AllocsPerRun($runs, call); n != 0 {
+		t.Errorf("%v allocations in a step", n)
+	}
+}
+
+func Test$NameContinues(t *testing.T) {
+	s := New$Name(InitWeights(1), Default$NameOptions())
+	$setup for range $warm {
+		if _, err := s.Step($args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var file bytes.Buffer
+	if err := s.Save(&file); err != nil {
+		t.Fatal(err)
+	}
+	again := New$Name(NewWeights(), Default$NameOptions())
+	if err := again.Load(&file); err != nil {
+		t.Fatal(err)
+	}
+	$reset for range $warm {
+		if _, err := s.Step($args); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := again.Step($args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(s.w.Data(), again.w.Data()) {
+		t.Error("after a checkpoint training goes another way")
+	}
+}`, "Name", t.Name, "setup", x.setup, "args", strings.Join(x.args, ", "),
+		"warm", fmt.Sprint(2*max(t.Accumulate, 1)), "runs", fmt.Sprint(max(t.Accumulate, 5)),
+		"reset", map[bool]string{true: "s.Reset()\n"}[len(t.Carried) > 0])
+}

@@ -1,0 +1,216 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// emaName is the name of the moments that are a moving average of the weights.
+// It begins with the weights of the first step.
+const emaName = "ema"
+
+// carry prints Reset, and what feeds results to the next step.
+func (t *trainer) carry(f *file) {
+	if len(t.Carried) == 0 {
+		return
+	}
+	var swap, reset strings.Builder
+	var names []string
+	for _, c := range t.Carried {
+		a := t.Loss.Args[c.Arg]
+		n := carriedName(a)
+		names = append(names, a.Name)
+		switch {
+		case len(a.Shape) == 0:
+			fmt.Fprintf(&swap, "s.%s = s.%sNext\n", n, n)
+			fmt.Fprintf(&reset, "s.%s = %s\n", n, zero(a.Elem))
+		case isConst(a.Shape):
+			fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
+			fmt.Fprintf(&reset, "clear(s.%s)\n", n)
+		default:
+			fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
+			fmt.Fprintf(&reset, "s.%s = s.%s[:0]\n", n, n)
+		}
+	}
+	f.add(`
+// Reset begins a new sequence: $names of the next step are zero, and may have
+// another shape.
+func (s *$Name) Reset() {
+	$reset}
+
+// carry feeds $names to the next step.
+func (s *$Name) carry() {
+	$swap}`, "Name", t.Name, "names", strings.Join(names, ", "), "reset", reset.String(), "swap", swap.String())
+}
+
+func zero(e loop.Elem) string {
+	if e == loop.Bool {
+		return "false"
+	}
+	return "0"
+}
+
+// momentNames are the names of the moments, each once, in order.
+func (t *trainer) momentNames() []string {
+	var out []string
+	for _, m := range t.Moments {
+		if !slices.Contains(out, m.Name) {
+			out = append(out, m.Name)
+		}
+	}
+	return out
+}
+
+func (t *trainer) momentVar(name string) string {
+	return lower(t.Name) + upper(identifier(name)) + "Params"
+}
+
+// momentTable prints where the moments lie, and how they start.
+func (t *trainer) momentTable(f *file) {
+	for _, name := range t.momentNames() {
+		rows := &gen{api: &loop.API{}}
+		for _, m := range t.Moments {
+			if m.Name != name {
+				continue
+			}
+			w := *t.g.api.Weights[m.Weight]
+			w.Offset, w.State, w.Init = m.Offset, false, loop.Init{}
+			if len(m.Shape) > 0 && !sameShape(&w, m.Shape) {
+				w.Path, w.Shape, w.Counts = strings.NewReplacer("{", "", "}", "").Replace(w.Path), m.Shape, nil
+			}
+			if name != emaName && m.Init != 0 {
+				w.Init = loop.Init{Kind: "const", Args: []float64{m.Init}}
+			}
+			rows.api.Weights = append(rows.api.Weights, &w)
+		}
+		f.add(`
+// $var is the layout of the moments $name of $Name.
+var $var = []runtime.ParamInfo{
+$rows}`, "var", t.momentVar(name), "name", name, "Name", t.Name, "rows", rows.paramRows())
+	}
+	var reset strings.Builder
+	for _, m := range t.Moments {
+		if m.Init != 0 && m.Name != emaName && !strings.Contains(reset.String(), t.momentVar(m.Name)) {
+			fmt.Fprintf(&reset, "if err := runtime.InitWeights(%s, s.m.moments, 0); err != nil {\npanic(err) // the table is wrong: a bug in lmc\n}\n", t.momentVar(m.Name))
+		}
+	}
+	if reset.Len() > 0 {
+		f.add(`
+// resetMoments sets the state of the optimiser to its start.
+func (s *$Name) resetMoments() {
+	$reset}`, "Name", t.Name, "reset", reset.String())
+	}
+}
+
+// sameShape is whether a moment is laid out like the weight, all copies included.
+func sameShape(w *loop.Weight, shape []loop.Dim) bool {
+	n, ok := loop.Product(shape).Const()
+	return ok && n == w.Len()
+}
+
+// checkpoint prints Save and Load.
+func (t *trainer) checkpoint(f *file, kv []string) {
+	var sections strings.Builder
+	for _, name := range t.momentNames() {
+		fmt.Fprintf(&sections, "{Prefix: %q, Params: %s, Data: s.m.moments},\n", t.Name+"."+name+".", t.momentVar(name))
+	}
+	micro, reset, doc := "", "", ""
+	if t.Accumulate > 1 {
+		reset = "s.micro = 0\n"
+		doc = " Micro-batches since the\n// last update are not part of it."
+	}
+	if len(t.Carried) > 0 {
+		reset += "s.Reset()\n"
+	}
+	f.add(`
+// Position is where training is in its data, for checkpoints: passes done and
+// batches of the current pass done.
+func (s *$Name) Position() (epoch, batches int64) { return s.epoch, s.batches }
+
+// SetPosition sets what Position returns. Fit counts the batches.
+func (s *$Name) SetPosition(epoch, batches int64) { s.epoch, s.batches = epoch, batches }
+
+// Save writes a checkpoint: weights, state of the optimiser, steps done, seed
+// and position in the data, as one safetensors file.$doc
+func (s *$Name) Save(out io.Writer) error {
+	if err := s.acquire("Save"); err != nil {
+		return err
+	}
+	defer s.release()
+	at := s.place()
+	at.Extra = ownMeta(s.w.Meta)
+	_, err := runtime.SaveCheckpoint(out, at, s.sections()...)
+	return err
+}
+
+// SaveFile writes the file in one step: there is the old one or the new one,
+// never a part.
+func (s *$Name) SaveFile(name string) error { return runtime.WriteFileAtomic(name, s.Save) }
+
+// Load continues from a checkpoint: what follows has the same bits as if
+// training had not been interrupted.
+func (s *$Name) Load(r io.Reader) error {
+	if err := s.acquire("Load"); err != nil {
+		return err
+	}
+	defer s.release()
+	at, err := runtime.LoadCheckpoint(r, s.place(), s.sections()...)
+	if err != nil {
+		return err
+	}
+	s.steps, s.options.Seed, s.epoch, s.batches = at.Step, at.Seed, at.Epoch, at.Data
+	s.w.Meta = at.Extra
+	$micro$reset return nil
+}
+
+// LoadFile is Load from a file.
+func (s *$Name) LoadFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return s.Load(f)
+}
+
+// place says what a checkpoint is about.
+func (s *$Name) place() runtime.Checkpoint {
+	return runtime.Checkpoint{
+		Model: modelName, Hash: ModelHash, Trainer: $quoted,
+		Step: s.steps, Seed: s.options.Seed, Epoch: s.epoch, Data: s.batches,
+	}
+}
+
+// sections are the tensors of a checkpoint.
+func (s *$Name) sections() []runtime.Section[$float] {
+	return []runtime.Section[$float]{
+		{Params: params, Data: s.w.data},
+		$sections}
+}`, append(kv, "quoted", fmt.Sprintf("%q", t.Name), "sections", sections.String(), "micro", micro, "reset", reset, "doc", doc)...)
+}
+
+// average prints the moving average of the weights.
+func (t *trainer) average(f *file, kv []string) {
+	if t.EMA <= 0 || !slices.Contains(t.momentNames(), emaName) {
+		return
+	}
+	f.add(`
+// EMA is a copy of the weights in which those that are trained are their moving
+// average, and are usually better.
+func (s *$Name) EMA() *Weights {
+	w := s.w.Clone()
+	if s.steps > 0 {
+		copyParams(w.data, params, s.m.moments, $var)
+	}
+	return w
+}
+
+// startAverage begins the moving average with the weights.
+func (s *$Name) startAverage() {
+	copyParams(s.m.moments, $var, s.w.data, params)
+}`, append(kv, "var", t.momentVar(emaName))...)
+	t.g.uses["copyParams"] = true
+}

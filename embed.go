@@ -1,0 +1,10 @@
+// Package lmc holds the sources that the compiler carries with it: the runtime
+// of generated packages, for output that imports the standard library only.
+package lmc
+
+import "embed"
+
+// Runtime has the Go files of package runtime, under runtime/.
+//
+//go:embed runtime/*.go
+var Runtime embed.FS
