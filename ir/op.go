@@ -43,10 +43,21 @@ type Op struct {
 	// Control ops hold a sub-function; the evaluator runs them through Control.
 	Control func(ev *Evaluator, v *Value, args []*Data) ([]*Data, error)
 
+	// Reducer is set for reductions over the axes of an attribute Axes whose At
+	// is a plain fold: schedules share loops between them and split sums.
+	Reducer *Reducer
+
 	// Tol is the relative error to expect of the result in float32, 0 if exact.
 	Tol float64
 
 	Samples []Sample
+}
+
+// A Reducer says how a reduction folds elements: Step(… Step(Step(Init, x0), x1) …).
+// Step also joins the folds of two parts.
+type Reducer struct {
+	Init func(e Elem) float64
+	Step func(e *Emitter, acc, x *loop.Val) *loop.Val
 }
 
 // An Arg is one operand in an op's signature. Only the last may be variadic.

@@ -23,6 +23,7 @@ type reducer struct {
 func (r reducer) op() ir.Op {
 	return ir.Op{
 		Name: r.name, Doc: r.doc, Args: unaryArgs, Attrs: []ir.Key{Axes}, Traits: ir.Traits{Reduces: true}, Tol: r.tol,
+		Reducer: &ir.Reducer{Init: r.init, Step: r.step},
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := tensor(v, 0, r.elems...); err != nil {
 				return ir.Type{}, err
