@@ -68,6 +68,7 @@ type frame struct {
 	sym     string   // the counter as an atom of affine values
 	trip    loop.Dim // iterations; unused if dyn is set
 	dyn     *tensor  // the number of iterations at run time, in up
+	path    string   // of the stack of layers that it walks
 
 	binds  map[*variable]*binding
 	order  []*binding // by first use
@@ -371,14 +372,13 @@ func (f *frame) size(d dim) tensor {
 // that the loop has changed their new values there.
 func (f *frame) end() {
 	up := f.up
-	var trip, carries, sliced, fixed []*ir.Value // operands
-	var pCarry, pSlice, pFixed []*ir.Value       // parameters of the body
-	var next, collected []*ir.Value              // results of the body
+	l := ops.Loop{Extent: f.trip, InAxes: []int{}, OutAxes: []int{}}
+	var pCarry, pSlice, pFixed []*ir.Value // parameters of the body
+	var next, collected []*ir.Value        // results of the body
 	var carried []*binding
 	var gathered []*variable
-	var inAxes, outAxes []int
 	if f.dyn != nil {
-		trip = append(trip, up.use(*f.dyn))
+		l.Trip, l.Extent = up.use(*f.dyn), loop.N(0)
 	}
 	for _, b := range f.order {
 		if !b.written {
@@ -391,7 +391,7 @@ func (f *frame) end() {
 		if b.param == nil {
 			b.param = f.g.Param(b.v.name, t.v.Type)
 		}
-		carries = append(carries, t.v)
+		l.Inits = append(l.Inits, t.v)
 		pCarry = append(pCarry, b.param)
 		next = append(next, f.use(b.cur.(tensor)))
 		carried = append(carried, b)
@@ -399,7 +399,7 @@ func (f *frame) end() {
 	for _, s := range f.slices {
 		if s.written {
 			collected = append(collected, f.use(s.val.(tensor)))
-			outAxes = append(outAxes, s.axis)
+			l.OutAxes = append(l.OutAxes, s.axis)
 			gathered = append(gathered, s)
 		}
 	}
@@ -407,20 +407,20 @@ func (f *frame) end() {
 	live := liveIn(f.g.F)
 	for _, s := range f.slices {
 		if s.param != nil && live[s.param.ID] {
-			sliced = append(sliced, up.use(up.read(s.of).(tensor)))
+			l.Slices = append(l.Slices, up.use(up.read(s.of).(tensor)))
 			pSlice = append(pSlice, s.param)
-			inAxes = append(inAxes, s.axis)
+			l.InAxes = append(l.InAxes, s.axis)
 		}
 	}
 	for _, b := range f.order {
 		if !b.written && b.param != nil && live[b.param.ID] {
-			fixed = append(fixed, up.use(up.read(b.v).(tensor)))
+			l.Invariants = append(l.Invariants, up.use(up.read(b.v).(tensor)))
 			pFixed = append(pFixed, b.param)
 		}
 	}
 	for _, o := range f.outer {
 		if live[o.param.ID] {
-			fixed = append(fixed, up.use(o.value))
+			l.Invariants = append(l.Invariants, up.use(o.value))
 			pFixed = append(pFixed, o.param)
 		}
 	}
@@ -431,9 +431,13 @@ func (f *frame) end() {
 	if f.g.Err != nil && up.g.Err == nil {
 		up.g.Err = f.g.Err
 	}
-	scan := up.g.Do(ops.Scan, slices.Concat(trip, carries, sliced, fixed),
-		ops.Body.Is(f.g.F), ops.Extent.Is(f.trip), ops.Dynamic.Is(f.dyn != nil), ops.Reverse.Is(false),
-		ops.Carries.Is(len(carries)), ops.InAxes.Is(nonNil(inAxes)), ops.OutAxes.Is(nonNil(outAxes)))
+	l.Body = f.g.F
+	outside := up.g.Scope
+	if f.path != "" {
+		up.g.Scope = f.path
+	}
+	scan := up.g.Scan(l)
+	up.g.Scope = outside
 	for i, b := range carried {
 		t := b.cur.(tensor)
 		up.write(b.v, tensor{ctype: t.ctype, v: up.g.Get(scan, i), fr: up, idx: t.idx})
@@ -442,13 +446,6 @@ func (f *frame) end() {
 		t, _ := s.of.typ()
 		up.write(s.of, tensor{ctype: t, v: up.g.Get(scan, len(carried)+i), fr: up})
 	}
-}
-
-func nonNil(list []int) []int {
-	if list == nil {
-		return []int{}
-	}
-	return list
 }
 
 // liveIn marks, by ID, the values of fn that its results need.

@@ -40,7 +40,7 @@ func (c *checker) loop(s *dsl.ForStmt) {
 	over := c.live(c.eval(s.X))
 	switch v := over.(type) {
 	case *stack:
-		c.scan(s, v.count, nil, func(f *frame) value { return v.element(copyOf{loop: f}) }, func(i int) value { return v.element(copyOf{n: i}) })
+		c.scan(s, v.count, nil, plainPath(v.inst.path), func(f *frame) value { return v.element(copyOf{loop: f}) }, func(i int) value { return v.element(copyOf{n: i}) })
 	case list:
 		c.unrolled(s, len(v.items), func(i int) value { return v.items[i] })
 	case num, dim:
@@ -52,7 +52,7 @@ func (c *checker) loop(s *dsl.ForStmt) {
 			c.failf(s.X, "a loop cannot run %d times", n)
 		}
 		c.noValue(s)
-		c.scan(s, d, nil, nil, nil)
+		c.scan(s, d, nil, "", nil, nil)
 		return
 	case tensor:
 		if v.elem != ir.I32 || len(v.dims) > 0 || len(v.idx) > 0 {
@@ -64,7 +64,7 @@ func (c *checker) loop(s *dsl.ForStmt) {
 		}
 		c.noValue(s)
 		c.unrollFor(v)
-		c.scan(s, dim{}, &v, nil, nil)
+		c.scan(s, dim{}, &v, "", nil, nil)
 		return
 	}
 	switch over.(type) {
@@ -83,12 +83,12 @@ func (c *checker) noValue(s *dsl.ForStmt) {
 // scan checks a loop of trip iterations (or dyn at run time) once, for all of
 // them, and makes a Scan of it. element gives the second variable from the
 // frame, or from the counter where the loop is written out after all.
-func (c *checker) scan(s *dsl.ForStmt, trip dim, dyn *tensor, element func(*frame) value, at func(int) value) {
+func (c *checker) scan(s *dsl.ForStmt, trip dim, dyn *tensor, path string, element func(*frame) value, at func(int) value) {
 	whole := map[*variable]bool{}
 	for range 1000 {
 		fr := newFrame(c.fr, "loop")
 		fr.whole = whole
-		fr.trip, fr.dyn = trip.Dim, dyn
+		fr.trip, fr.dyn, fr.path = trip.Dim, dyn, path
 		c.entry.loops++
 		fr.sym = fmt.Sprintf("%s#%d", s.Key.Text, c.entry.loops)
 		if dyn != nil {

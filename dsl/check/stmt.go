@@ -291,7 +291,7 @@ func (c *checker) assertDims(s *dsl.AssertStmt, b *dsl.Binary, x, y dim) {
 				c.failf(b, "%s", assertText(s, "this assertion is false"))
 			}
 			c.facts = append(c.facts, fact{p})
-			c.entry.need(p, inequality(p, dim{}))
+			c.entry.need(p, x.poly()+" "+b.Op+" "+y.poly())
 			continue
 		}
 		c.need(b, p, y, assertText(s, "this assertion may fail: "+b.String()))
