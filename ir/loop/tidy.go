@@ -16,7 +16,7 @@ func Tidy(k *Kernel) *Kernel {
 	t := *k
 	t.Body = k.Body
 	for range 2 {
-		j := joiner{frozen: frozen(k), now: map[*Val]*Val{}}
+		j := joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
 		t.Body = j.block(t.Body, nil)
 		t.Body = hoist(t.Body)
 	}
@@ -57,6 +57,7 @@ func (s *Instr) Pure() bool {
 type joiner struct {
 	frozen map[*Buffer]bool
 	now    map[*Val]*Val // what stands for a value that was joined
+	consts map[*Val]float64
 }
 
 // A table has the expressions that are visible in a block.
@@ -79,6 +80,15 @@ func (j *joiner) val(v *Val) *Val {
 		return w
 	}
 	return v
+}
+
+// known is the value of a conversion of a whole number to a float.
+func (j *joiner) known(s *Instr) (float64, bool) {
+	if s.Op != Convert || s.Dst.Elem != F32 || s.Args[0].Elem == Bool {
+		return 0, false
+	}
+	x, ok := j.consts[s.Args[0]]
+	return x, ok
 }
 
 func (j *joiner) vals(vs []*Val) []*Val {
@@ -122,6 +132,14 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 		case *Instr:
 			c := *s
 			c.Args = j.vals(s.Args)
+			if x, ok := j.known(&c); ok {
+				c.Op, c.Imm, c.Args = Const, x, nil
+			}
+			if c.Op == Const && finite(c.Imm) {
+				j.consts[s.Dst] = c.Imm
+			} else if n, ok := c.Dim.Const(); ok && c.Op == Size {
+				j.consts[s.Dst] = float64(n)
+			}
 			var key strings.Builder
 			fmt.Fprintf(&key, "%d %d %s %s", c.Op, c.Dst.Elem, number64(c.Imm), c.Dim)
 			for _, a := range c.Args {

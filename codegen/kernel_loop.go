@@ -1,0 +1,138 @@
+package codegen
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// loop prints a loop. There are three shapes:
+//
+//	for j := range row { … row[j] … }    innermost, by one, along rows of memory
+//	for i := range n { … }               from 0 by one
+//	for i := from; i+3 <= to; i += 3 {   the rest
+func (p *kernelPrinter) loop(s *loop.For) {
+	inits := make([]expr, len(s.Carry))
+	for i, c := range s.Carry {
+		inits[i] = p.val(c.Init)
+	}
+	for i, c := range s.Carry {
+		p.declare(c.Phi, &inits[i])
+	}
+	head, first := p.header(s)
+	body := p.takeLines(func() {
+		p.loops++
+		p.block(s.Body)
+		p.loops--
+		var as []assignment
+		for _, c := range s.Carry {
+			as = append(as, assignment{p.vals[p.plan.class(c.Phi)].text, p.val(c.Next)})
+		}
+		p.assignAll(as)
+	})
+	p.close()
+	if s.Comment != "" {
+		p.line("// %s", strings.Join(strings.Fields(s.Comment), " "))
+	}
+	p.line("%s {", head())
+	if first != "" {
+		p.line("%s", first)
+	}
+	p.lines = append(p.lines, body...)
+	p.line("}")
+	for _, c := range s.Carry {
+		p.vals[c.Out] = p.vals[p.plan.class(c.Phi)]
+	}
+}
+
+// header opens the block of a loop and cuts the rows that it runs along. It
+// returns the head of the loop, to be asked for when the body is printed, and
+// the first line of the body, if any.
+func (p *kernelPrinter) header(s *loop.For) (head func() string, first string) {
+	rows := p.planRows(s)
+	if rows.exact {
+		return p.rowHeader(s, rows)
+	}
+	name := hint(s.Var, "i")
+	zero := startsAtZero(s.From)
+	to := p.bound(s.To)
+	simpleTo := func() {
+		if !to.simple {
+			n := p.pick("end")
+			p.line("%s := %s", n, to.text)
+			to = variable(n)
+		}
+	}
+	if zero && s.Step == 1 && s.After == nil {
+		p.cutRows(rows)
+		p.open()
+		name = p.pick(name)
+		p.vals[s.Var] = variable(name)
+		p.addressRows(rows, s, name)
+		return func() string {
+			if !p.plan.counterUsed[s.Var] {
+				return "for range " + to.text
+			}
+			return fmt.Sprintf("for %s := range %s", name, to.text)
+		}, ""
+	}
+	simpleTo()
+	from := p.bound(s.From)
+	start := ""
+	switch here := p.plan.paths[s]; {
+	case s.From.Val != nil && p.plan.afters[s.From.Val] != nil && p.plan.dead(s.From.Val, here, here):
+		// The loop goes on where the one before stopped.
+		name = from.text
+	case s.After != nil:
+		name = p.pick(name)
+		p.line("%s := %s", name, from.text)
+	default:
+		start = from.text
+	}
+	p.cutRows(rows)
+	p.open()
+	if start != "" {
+		name = p.pick(name)
+		start = fmt.Sprintf("%s := %s", name, start)
+	}
+	p.vals[s.Var] = variable(name)
+	if s.After != nil {
+		p.vals[s.After] = variable(name)
+	}
+	p.addressRows(rows, s, name)
+	return func() string {
+		if s.Step == 1 {
+			return fmt.Sprintf("for %s; %s < %s; %s++", start, name, to.text, name)
+		}
+		return fmt.Sprintf("for %s; %s+%d <= %s; %s += %d", start, name, s.Step, to.text, name, s.Step)
+	}, ""
+}
+
+func startsAtZero(b loop.Bound) bool { return b.Val == nil && b.Dim.Is(0) }
+
+// rowHeader is header for a loop along rows of exactly its length.
+func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func() string, first string) {
+	p.cutRows(rows)
+	over := ""
+	for _, r := range rows.list {
+		if r.cut && (over == "" || r.buf.Out) {
+			over = r.text
+		}
+	}
+	if over == "" {
+		over = rows.n.text
+	}
+	p.open()
+	name := p.pick(hint(s.Var, "i"))
+	counter := name
+	if !startsAtZero(s.From) && rows.counter {
+		counter = p.pick("r")
+		first = fmt.Sprintf("%s := %s + %s", name, p.bound(s.From).in(4), counter)
+	}
+	p.vals[s.Var] = variable(name)
+	p.addressRows(rows, s, counter)
+	return func() string {
+		return fmt.Sprintf("for %s := range %s", counter, over)
+	}, first
+}

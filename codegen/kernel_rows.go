@@ -1,0 +1,377 @@
+package codegen
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// A rowPlan has the runs of memory that a loop moves along element by element.
+type rowPlan struct {
+	list []*row
+	// exact: every row is as long as the loop, which counts from 0; bounds
+	// checks go away. Otherwise rows begin where the counter is 0 and are open.
+	exact   bool
+	n       expr       // the number of iterations
+	from    loop.Index // of the first
+	lo, hi  string     // the range of the grid, if the loop runs over it
+	all     bool       // the loop runs over all elements of buffers of length
+	length  loop.Dim
+	counter bool // the loop's own counter is needed besides the place in the rows
+	plain   []access
+	// addresses are the accesses whose address is partly computed before the loop.
+	addresses []address
+}
+
+// An address is the variable fixed plus what moves.
+type address struct {
+	access
+	fixed  string
+	moving loop.Index
+}
+
+// A row is the elements of buf from base on.
+type row struct {
+	buf    *loop.Buffer
+	base   loop.Index
+	shifts []int // the constants that are added to the counter
+	keys   []string
+	whole  bool // the whole buffer, from its first element
+	cut    bool // has a name of its own
+	text   string
+}
+
+// An access is a load or a store.
+type access struct {
+	buf *loop.Buffer
+	at  loop.Index
+}
+
+func (a access) key() string { return a.buf.Name + "[" + a.at.String() + "]" }
+
+// accesses lists the loads and stores in body that happen in each iteration,
+// or with nested also those in if statements.
+func accesses(body []loop.Stmt, nested bool) []access {
+	var out []access
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.Load:
+			out = append(out, access{s.Buf, s.At})
+		case *loop.Store:
+			out = append(out, access{s.Buf, s.At})
+		case *loop.If:
+			if nested {
+				out = append(append(out, accesses(s.Then, true)...), accesses(s.Else, true)...)
+			}
+		}
+	}
+	return out
+}
+
+// innermost is whether body has no loop.
+func innermost(body []loop.Stmt) bool {
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.For:
+			return false
+		case *loop.If:
+			if !innermost(s.Then) || !innermost(s.Else) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// definedIn is the set of values that body defines, blocks inside included.
+func definedIn(body []loop.Stmt, into map[*loop.Val]bool) {
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.Instr:
+			into[s.Dst] = true
+		case *loop.Load:
+			into[s.Dst] = true
+		case *loop.For:
+			into[s.Var] = true
+			into[s.After] = true
+			for _, c := range s.Carry {
+				into[c.Phi], into[c.Out] = true, true
+			}
+			definedIn(s.Body, into)
+		case *loop.If:
+			for _, m := range s.Merge {
+				into[m.Dst] = true
+			}
+			definedIn(s.Then, into)
+			definedIn(s.Else, into)
+		}
+	}
+}
+
+// split takes the counter out of an address: at = base + counter, where base
+// is the same in all iterations.
+func split(at loop.Index, counter *loop.Val, inside map[*loop.Val]bool) (base loop.Index, ok bool) {
+	base.Off = at.Off
+	for _, t := range at.Terms {
+		switch {
+		case t.Var == counter && t.Coef.Is(1):
+			ok = true
+		case t.Var == counter || inside[t.Var]:
+			return base, false
+		default:
+			base.Terms = append(base.Terms, t)
+		}
+	}
+	return base, ok
+}
+
+// planRows finds the rows of a loop.
+func (p *kernelPrinter) planRows(s *loop.For) *rowPlan {
+	inside := map[*loop.Val]bool{}
+	definedIn(s.Body, inside)
+	for _, c := range s.Carry {
+		inside[c.Phi] = true
+	}
+	plan := &rowPlan{}
+	deepest := innermost(s.Body)
+	plan.exact = deepest && s.Step == 1 && s.After == nil && p.runsForward(s)
+	rowed := map[string]bool{}
+	for _, a := range accesses(s.Body, false) {
+		base, ok := split(a.at, s.Var, inside)
+		if !ok {
+			continue
+		}
+		shift := 0
+		if !plan.exact {
+			if s.Step > 1 {
+				base, shift = p.unshift(base, s.Step)
+			}
+			if !p.worthRow(base) {
+				continue
+			}
+		}
+		i := slices.IndexFunc(plan.list, func(r *row) bool { return r.buf == a.buf && r.base.String() == base.String() })
+		if i < 0 {
+			i = len(plan.list)
+			plan.list = append(plan.list, &row{buf: a.buf, base: base})
+		}
+		r := plan.list[i]
+		if key := a.key(); !slices.Contains(r.keys, key) {
+			r.keys, r.shifts = append(r.keys, key), append(r.shifts, shift)
+			rowed[key] = true
+		}
+	}
+	uses := len(p.plan.uses[s.Var])
+	for _, a := range accesses(s.Body, true) {
+		if rowed[a.key()] {
+			uses--
+		} else {
+			plan.plain = append(plan.plain, a)
+		}
+	}
+	plan.counter = uses > 0
+	if plan.exact && len(plan.list) == 0 {
+		plan.exact = false
+	}
+	if plan.exact {
+		p.measure(s, plan)
+	}
+	if deepest {
+		p.hoistAddresses(s, plan, inside)
+	}
+	return plan
+}
+
+// runsForward reports whether To >= From is plain to see.
+func (p *kernelPrinter) runsForward(s *loop.For) bool {
+	if g := p.k.Grid; g != nil && s.From.Val == g.Lo && s.To.Val == g.Hi {
+		return true
+	}
+	if f := p.plan.afters[s.From.Val]; f != nil && sameBound(f.To, s.To) {
+		return p.runsForward(f)
+	}
+	if s.From.Val == nil && s.To.Val == nil {
+		return atLeastZero(s.To.Dim.Sub(s.From.Dim))
+	}
+	return startsAtZero(s.From) && p.plan.boundNonneg(s.To)
+}
+
+func sameBound(a, b loop.Bound) bool {
+	return a.Val == b.Val && (a.Val != nil || a.Dim.Eq(b.Dim))
+}
+
+// unshift moves a constant below the step from the base to the counter, as in
+// an unrolled loop: x[i*K + k + 1].
+func (p *kernelPrinter) unshift(base loop.Index, step int) (loop.Index, int) {
+	n, c := 0, 0
+	for _, t := range base.Off.Terms() {
+		if len(t.Factors) == 0 {
+			n = t.Coef
+		}
+	}
+	if c = n; n >= step {
+		for _, t := range base.Terms {
+			if k, ok := t.Coef.Const(); ok && k > step && n%k < step {
+				c = n % k
+			}
+		}
+	}
+	if c < 0 || c >= step {
+		return base, 0
+	}
+	return loop.Index{Terms: base.Terms, Off: base.Off.AddN(-c)}, c
+}
+
+// worthRow is whether an open row from base on is worth a name: base costs a
+// multiplication, and is in the buffer wherever the loop begins.
+func (p *kernelPrinter) worthRow(base loop.Index) bool {
+	costs := false
+	for _, t := range base.Terms {
+		costs = costs || !t.Coef.Is(1)
+		if !p.plan.nonneg(t.Var) || !atLeastZero(t.Coef) {
+			return false
+		}
+	}
+	return costs && atLeastZero(base.Off)
+}
+
+// measure computes where exact rows begin and how long they are.
+func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
+	if s.From.Val != nil {
+		plan.from = loop.At(s.From.Val)
+	} else {
+		plan.from = loop.AtDim(s.From.Dim)
+	}
+	switch {
+	case startsAtZero(s.From):
+		plan.n = p.bound(s.To)
+		plan.all, plan.length = s.To.Val == nil, s.To.Dim
+		if !plan.n.simple && s.To.Val != nil {
+			plan.n = p.cached("length "+plan.n.text, "n", plan.n.text)
+		}
+	case s.From.Val == nil && s.To.Val == nil:
+		plan.n = p.dim(s.To.Dim.Sub(s.From.Dim))
+	default:
+		if g := p.k.Grid; g != nil && s.From.Val == g.Lo && s.To.Val == g.Hi {
+			plan.lo, plan.hi = p.bound(s.From).text, p.bound(s.To).text
+		}
+		text := fmt.Sprintf("%s - %s", p.bound(s.To).in(4), p.bound(s.From).in(5))
+		if !slices.ContainsFunc(plan.list, func(r *row) bool { return plan.lo == "" || !r.atZero() }) {
+			return // the rows are x[lo:hi]
+		}
+		plan.n = p.cached("length "+text, "n", text)
+	}
+}
+
+func (r *row) atZero() bool { return len(r.base.Terms) == 0 && r.base.Off.Is(0) }
+
+// cached is the variable that has the value of text in this block or one around
+// it; if there is none, it is computed here.
+func (p *kernelPrinter) cached(key, name, text string) expr {
+	for i := len(p.locals) - 1; i >= 0; i-- {
+		if old, ok := p.locals[i].rows[key]; ok {
+			return variable(old)
+		}
+	}
+	name = p.pick(name)
+	p.line("%s := %s", name, text)
+	p.locals[len(p.locals)-1].rows[key] = name
+	return variable(name)
+}
+
+// cutRows cuts the rows before the loop, unless the block has them already.
+func (p *kernelPrinter) cutRows(plan *rowPlan) {
+	for _, r := range plan.list {
+		buf := p.bufs[r.buf]
+		switch {
+		case !plan.exact:
+			text := fmt.Sprintf("%s[%s:]", buf, p.index(r.base).text)
+			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(r.base).text), text).text, true
+		case plan.all && r.atZero() && plan.length.Eq(r.buf.Len):
+			r.text = buf
+			p.locals[0].rows["whole "+r.buf.Name] = plan.n.text
+		case plan.lo != "" && r.atZero():
+			text := fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi)
+			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, plan.lo), text).text, true
+		default:
+			at := r.base.Add(plan.from)
+			text := p.slice(buf, at, plan.n)
+			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(at).text), text).text, true
+		}
+	}
+}
+
+// rowName names the row of a buffer that begins at the address from: xRow, or
+// x0, x1 and so on if the kernel cuts several.
+func (p *kernelPrinter) rowName(b *loop.Buffer, from string) string {
+	starts := p.starts[b]
+	i := slices.Index(starts, from)
+	if i < 0 && !p.final {
+		i = len(starts)
+		p.starts[b] = append(starts, from)
+	}
+	if len(starts) <= 1 {
+		return p.bufs[b] + "Row"
+	}
+	return fmt.Sprintf("%s%d", p.bufs[b], i)
+}
+
+// addressRows tells the open block how elements of the rows are written.
+func (p *kernelPrinter) addressRows(plan *rowPlan, s *loop.For, counter string) {
+	f := p.locals[len(p.locals)-1]
+	for _, a := range plan.addresses {
+		f.addresses[a.key()] = a
+	}
+	here := f.rows
+	for _, r := range plan.list {
+		for i, key := range r.keys {
+			p.plan.counterUsed[s.Var] = true
+			at := counter
+			if r.shifts[i] > 0 {
+				at = fmt.Sprintf("%s+%d", counter, r.shifts[i])
+			}
+			here["elem "+key] = fmt.Sprintf("%s[%s]", r.text, at)
+		}
+	}
+}
+
+// hoistAddresses computes the part of an address that does not change in an
+// innermost loop before the loop, if it costs a multiplication.
+func (p *kernelPrinter) hoistAddresses(s *loop.For, plan *rowPlan, inside map[*loop.Val]bool) {
+	inside[s.Var] = true
+	for _, a := range plan.plain {
+		fixed, moving := loop.Index{Off: a.at.Off}, loop.Index{}
+		costs := false
+		for _, t := range a.at.Terms {
+			if inside[t.Var] {
+				moving.Terms = append(moving.Terms, t)
+			} else {
+				fixed.Terms = append(fixed.Terms, t)
+				costs = costs || !t.Coef.Is(1)
+			}
+		}
+		if !costs {
+			continue
+		}
+		text := p.index(fixed).text
+		plan.addresses = append(plan.addresses, address{a, p.cached("at "+text, p.bufs[a.buf]+"At", text).text, moving})
+	}
+}
+
+// element is an element of a buffer as an expression.
+func (p *kernelPrinter) element(b *loop.Buffer, at loop.Index) string {
+	key := access{b, at}.key()
+	for i := len(p.locals) - 1; i >= 0; i-- {
+		if text, ok := p.locals[i].rows["elem "+key]; ok {
+			return text
+		}
+		if a, ok := p.locals[i].addresses[key]; ok {
+			if len(a.moving.Terms) == 0 {
+				return fmt.Sprintf("%s[%s]", p.bufs[b], a.fixed)
+			}
+			return fmt.Sprintf("%s[%s + %s]", p.bufs[b], a.fixed, p.index(a.moving).text)
+		}
+	}
+	return fmt.Sprintf("%s[%s]", p.bufs[b], p.index(at).text)
+}
