@@ -1,0 +1,335 @@
+package passes
+
+import (
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// worthADispatch is the cost, in operations, of a piece of work that is worth
+// giving to another goroutine.
+const worthADispatch = 16384
+
+// gridify joins nested loops that walk memory without gaps into one, and makes
+// the outermost loop the parallel range of the kernel if it is in parallel,
+// which says by the variable which loops have independent iterations.
+func gridify(b *loop.Builder, parallel map[*loop.Val]bool) {
+	k := b.K
+	uses := usesOf(k)
+	k.Body = joinLoops(b, k.Body, uses, parallel)
+	at := -1
+	for i, s := range k.Body {
+		switch s := s.(type) {
+		case *loop.For:
+			if at >= 0 || !parallel[s.Var] {
+				return
+			}
+			at = i
+		case *loop.Instr, *loop.Load:
+		default:
+			return
+		}
+	}
+	if at < 0 {
+		return
+	}
+	f := k.Body[at].(*loop.For)
+	if len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || f.To.Val != nil || !f.From.Dim.Is(0) {
+		return
+	}
+	for {
+		inner := onlyLoop(f)
+		n, ok := f.To.Dim.Const()
+		if inner == nil || !parallel[inner.Var] || ok && n >= 64 || innermost(inner) {
+			break
+		}
+		mergeByDivision(b, f, inner)
+	}
+	piece := blockCost(f.Body).flops.Add(loop.N(1))
+	grain := loop.N(1)
+	if c, ok := piece.Const(); ok {
+		grain = loop.N(max(1, worthADispatch/max(c, 1)))
+	}
+	lo, hi := b.NewVal(loop.Int, "lo"), b.NewVal(loop.Int, "hi")
+	k.Grid = &loop.Grid{Lo: lo, Hi: hi, N: f.To.Dim, Grain: grain}
+	f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
+}
+
+func innermost(f *loop.For) bool {
+	for _, s := range f.Body {
+		if _, ok := s.(*loop.For); ok {
+			return false
+		}
+	}
+	return true
+}
+
+// onlyLoop is the loop that is all of the body of f, or nil.
+func onlyLoop(f *loop.For) *loop.For {
+	if len(f.Body) != 1 {
+		return nil
+	}
+	g, ok := f.Body[0].(*loop.For)
+	if !ok || len(g.Carry) > 0 || g.Step != 1 || g.From.Val != nil || !g.From.Dim.Is(0) || g.To.Val != nil || g.After != nil {
+		return nil
+	}
+	return g
+}
+
+// joinLoops replaces two perfectly nested loops by one over the product of
+// their ranges where every address only needs the joint counter.
+func joinLoops(b *loop.Builder, body []loop.Stmt, uses map[*loop.Val]int, parallel map[*loop.Val]bool) []loop.Stmt {
+	for _, s := range body {
+		f, ok := s.(*loop.For)
+		if !ok {
+			continue
+		}
+		f.Body = joinLoops(b, f.Body, uses, parallel)
+		g := onlyLoop(f)
+		if g == nil || parallel[f.Var] != parallel[g.Var] || len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || !f.From.Dim.Is(0) || f.To.Val != nil || f.After != nil {
+			continue
+		}
+		if !joint(g.Body, f.Var, g.Var, g.To.Dim) {
+			continue
+		}
+		reindex(g.Body, f.Var)
+		f.Body, f.Var, f.To = g.Body, g.Var, loop.Bound{Dim: f.To.Dim.Mul(g.To.Dim)}
+	}
+	return body
+}
+
+// joint reports whether i and j occur in the block only as n*i + j.
+func joint(body []loop.Stmt, i, j *loop.Val, n ir.Dim) bool {
+	ok := true
+	index := func(at loop.Index) {
+		var ci, cj ir.Dim
+		for _, t := range at.Terms {
+			switch t.Var {
+			case i:
+				ci = t.Coef
+			case j:
+				cj = t.Coef
+			}
+		}
+		ok = ok && ci.Eq(cj.Mul(n))
+	}
+	walk(body, func(s loop.Stmt) {
+		switch s := s.(type) {
+		case *loop.Load:
+			index(s.At)
+		case *loop.Store:
+			index(s.At)
+			ok = ok && s.Src != i && s.Src != j
+		default:
+			for _, v := range reads(s) {
+				ok = ok && v != i && v != j
+			}
+		}
+	})
+	return ok
+}
+
+// reindex drops the counter i from all addresses.
+func reindex(body []loop.Stmt, i *loop.Val) {
+	index := func(at loop.Index) loop.Index {
+		out := loop.Index{Off: at.Off}
+		for _, t := range at.Terms {
+			if t.Var != i {
+				out.Terms = append(out.Terms, t)
+			}
+		}
+		return out
+	}
+	walk(body, func(s loop.Stmt) {
+		switch s := s.(type) {
+		case *loop.Load:
+			s.At = index(s.At)
+		case *loop.Store:
+			s.At = index(s.At)
+		}
+	})
+}
+
+// mergeByDivision makes f run over the product of its range and that of g, the
+// only thing in it, and computes both counters.
+func mergeByDivision(b *loop.Builder, f, g *loop.For) {
+	both := b.NewVal(loop.Int, "row")
+	n := b.NewVal(loop.Int, "")
+	size := &loop.Instr{Op: loop.Size, Dst: n, Dim: g.To.Dim}
+	div := &loop.Instr{Op: loop.Div, Dst: f.Var, Args: []*loop.Val{both, n}}
+	mod := &loop.Instr{Op: loop.Mod, Dst: g.Var, Args: []*loop.Val{both, n}}
+	f.Body = append([]loop.Stmt{size, div, mod}, g.Body...)
+	f.Var, f.To = both, loop.Bound{Dim: f.To.Dim.Mul(g.To.Dim)}
+}
+
+// A work counts what a block does.
+type work struct{ flops, loads ir.Dim }
+
+func (w work) plus(v work) work    { return work{w.flops.Add(v.flops), w.loads.Add(v.loads)} }
+func (w work) times(n ir.Dim) work { return work{w.flops.Mul(n), w.loads.Mul(n)} }
+
+// flopsOf is about how many operations an instruction counts as.
+func flopsOf(s *loop.Instr) int {
+	if s.Dst.Elem != loop.F32 {
+		return 0
+	}
+	switch {
+	case s.Op == loop.Const || s.Op == loop.Select || s.Op == loop.Convert:
+		return 0
+	case s.Op == loop.FMA:
+		return 2
+	case s.Op >= loop.Exp && s.Op <= loop.Pow, s.Op == loop.Uniform, s.Op == loop.Normal:
+		return 10
+	}
+	return 1
+}
+
+func blockCost(body []loop.Stmt) work {
+	var sum work
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.Instr:
+			sum.flops = sum.flops.AddN(flopsOf(s))
+		case *loop.Load, *loop.Store:
+			sum.loads = sum.loads.AddN(1)
+		case *loop.If:
+			sum = sum.plus(blockCost(s.Then)).plus(blockCost(s.Else))
+		case *loop.For:
+			if s.From.Val != nil && s.To.Val == nil {
+				continue // the rest of a loop in steps; the main loop counts for both
+			}
+			n := s.To.Dim.Sub(s.From.Dim)
+			inner := blockCost(s.Body)
+			if s.To.Val != nil {
+				n = loop.N(1)
+			}
+			if s.Step > 1 {
+				if whole, ok := inner.times(n).over(s.Step); ok {
+					sum = sum.plus(whole)
+					continue
+				}
+				n = n.FloorDiv(loop.N(s.Step))
+			}
+			sum = sum.plus(inner.times(n))
+		}
+	}
+	return sum
+}
+
+func (w work) over(n int) (work, bool) {
+	f, ok1 := w.flops.Div(loop.N(n))
+	l, ok2 := w.loads.Div(loop.N(n))
+	return work{f, l}, ok1 && ok2
+}
+
+// setCost fills in what one call of k does.
+func setCost(k *loop.Kernel) {
+	w := blockCost(k.Body)
+	if k.Grid != nil {
+		// The grid's loop counted once.
+		var rest work
+		for _, s := range k.Body {
+			if f, ok := s.(*loop.For); ok && f.To.Val == k.Grid.Hi {
+				rest = blockCost(f.Body)
+			}
+		}
+		w = rest.times(k.Grid.N)
+	}
+	k.Cost.FLOPs = w.flops
+	for _, b := range k.Bufs {
+		size := 4
+		if b.Elem == loop.Bool {
+			size = 1
+		}
+		k.Cost.Bytes = k.Cost.Bytes.Add(b.Len.MulN(size))
+	}
+}
+
+// An access is one load or store with the loops around it.
+type access struct {
+	at    loop.Index
+	path  []*loop.For
+	order int
+	store bool
+	in    []loop.Stmt
+}
+
+// findInPlace fills in the pairs of an input and an output of k that may be the
+// same memory: every element of the input is read in the iteration that
+// overwrites it, before that, and nowhere else.
+func findInPlace(k *loop.Kernel) {
+	all := map[*loop.Buffer][]access{}
+	order := 0
+	whole := map[*loop.Buffer]bool{}
+	var scan func(body []loop.Stmt, path []*loop.For)
+	scan = func(body []loop.Stmt, path []*loop.For) {
+		for _, s := range body {
+			order++
+			switch s := s.(type) {
+			case *loop.Load:
+				all[s.Buf] = append(all[s.Buf], access{s.At, path, order, false, body})
+			case *loop.Store:
+				all[s.Buf] = append(all[s.Buf], access{s.At, path, order, true, body})
+			case *loop.Extern:
+				for _, b := range s.Bufs {
+					whole[b.Buf] = true
+				}
+			case *loop.For:
+				scan(s.Body, append(path[:len(path):len(path)], s))
+			case *loop.If:
+				scan(s.Then, path)
+				scan(s.Else, path)
+			}
+		}
+	}
+	scan(k.Body, nil)
+	for j, out := range k.Bufs {
+		if !out.Out || whole[out] || len(all[out]) != 1 || !all[out][0].store {
+			continue
+		}
+		st := all[out][0]
+		for i, in := range k.Bufs {
+			if in.Out || whole[in] || in.Elem != out.Elem || !in.Len.Eq(out.Len) || len(all[in]) == 0 {
+				continue
+			}
+			ok := true
+			for _, ld := range all[in] {
+				ok = ok && ld.order < st.order && sameAccess(ld, st)
+			}
+			if ok {
+				k.InPlace = append(k.InPlace, [2]int{i, j})
+			}
+		}
+	}
+}
+
+// sameAccess reports whether a touches, before b in the same iterations of the
+// loops that they share, just what b touches: the loops that they do not share
+// run over the same ranges.
+func sameAccess(a, b access) bool {
+	if len(a.path) != len(b.path) {
+		return false
+	}
+	at := a.at
+	differ := false
+	for i, f := range a.path {
+		g := b.path[i]
+		if f == g && !differ {
+			continue
+		}
+		differ = true
+		if f.From.Val != nil || g.From.Val != nil || f.To.Val != nil || g.To.Val != nil || f.Step != 1 || g.Step != 1 ||
+			!f.From.Dim.Eq(g.From.Dim) || !f.To.Dim.Eq(g.To.Dim) {
+			return false
+		}
+		moved := loop.Index{Off: at.Off}
+		for _, t := range at.Terms {
+			v := t.Var
+			if v == f.Var {
+				v = g.Var
+			}
+			moved.Terms = append(moved.Terms, loop.IndexTerm{Var: v, Coef: t.Coef})
+		}
+		at = moved
+	}
+	return sameIndex(at, b.at)
+}
