@@ -27,6 +27,10 @@ var Families = []Family{
 		[]*ir.Op{Dot}},
 	{"gather", "Indexing by computed values, and the transposes, which add.",
 		[]*ir.Op{Gather, Scatter, TakeAlong, PutAlong, GatherND, ScatterND, SegmentSum, SegmentMax}},
+	{"window", "Windows and convolutions on any number of spatial axes, channels last.",
+		[]*ir.Op{Window, Fold, Unwindow, CausalWindow, CausalFold, CausalUnwindow, Conv, ConvInput, ConvFilter}},
+	{"order", "Sorting and selection: indices, ties to the lower index.",
+		[]*ir.Op{SortIndex, TopKIndex, NMS, NMSKeep, NMSCount}},
 	{"control", "Loops, and values for the gradient.",
 		[]*ir.Op{Scan, Get, Tuple, Stop}},
 }
