@@ -110,12 +110,13 @@ func verify(p *Program) error {
 	return nil
 }
 
-// compare calls same for the functions that are in both.
+// compare calls same for the functions that are in both and still take the
+// same parameters.
 func compare(before, after *Program, same func(before, after *ir.Func) error) error {
 	olds := before.slots()
 	for _, s := range after.slots() {
 		i := slices.IndexFunc(olds, func(o slot) bool { return o.name == s.name })
-		if i < 0 || *olds[i].f == *s.f || len((*olds[i].f).Params) != len((*s.f).Params) {
+		if i < 0 || *olds[i].f == *s.f || !sameParams(*olds[i].f, *s.f) {
 			continue
 		}
 		if err := same(*olds[i].f, *s.f); err != nil {
@@ -123,6 +124,10 @@ func compare(before, after *Program, same func(before, after *ir.Func) error) er
 		}
 	}
 	return nil
+}
+
+func sameParams(f, g *ir.Func) bool {
+	return slices.EqualFunc(f.Params, g.Params, func(p, q *ir.Value) bool { return p.Type.Equal(q.Type) && p.Scope == q.Scope })
 }
 
 // report is the error for a bug in a pass; it writes the functions before and
