@@ -184,6 +184,7 @@ func (c *checker) callFunc(f *function, call *callSite) value {
 	c.brackets(a, f.decl.Generics, call)
 	sc := &scope{names: map[string]*variable{}}
 	c.match(a, sc, f.decl.Params, slots, call)
+	c.obligations(a, call)
 
 	var out value
 	c.in(call.at, a.name, "called", func() {
@@ -191,6 +192,27 @@ func (c *checker) callFunc(f *function, call *callSite) value {
 	})
 	c.at(call.at)
 	return out
+}
+
+// obligations checks the bounds of the dims that the call has bound, as in
+// `dim S >= T`.
+func (c *checker) obligations(a *activation, call *callSite) {
+	for _, n := range a.pkg.dimNames {
+		it := a.pkg.dims[n].item
+		x, ok := a.dims[n].(dim)
+		if !ok || it.Rel == "" {
+			continue
+		}
+		var bound dim
+		if !c.quietly(func() { c.within(a, nil, func() { bound = c.dim(it.Bound) }) }) {
+			continue // it has a dim that this call does not know
+		}
+		p := x.Sub(bound.Dim)
+		if it.Rel == "<=" {
+			p = p.Neg()
+		}
+		c.need(call.at, p, bound, fmt.Sprintf("%s needs %s, but here `%s` is %s and `%s` is %s", a.name, n+" "+it.Rel+" "+it.Bound.String(), n, x, it.Bound, bound))
+	}
 }
 
 func sameInstance(a, b *layer) bool { return a == b || a != nil && b != nil && a.inst == b.inst }

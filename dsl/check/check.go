@@ -50,7 +50,7 @@ func Check(files []*dsl.File, opt Options) (*ir.Module, dsl.Diagnostics) {
 		return nil, w.diags
 	}
 	c := &checker{world: w}
-	m := c.whole1(d)
+	m := c.checkModel(d)
 	w.diags.Sort()
 	if w.diags.HasErrors() {
 		return nil, w.diags
@@ -83,9 +83,12 @@ func All(files []*dsl.File, opt Options) (map[string]*ir.Module, dsl.Diagnostics
 	out := map[string]*ir.Module{}
 	for _, d := range w.models() {
 		c := &checker{world: w}
-		out[d.decl.Name.Text] = c.whole1(d)
+		out[d.decl.Name.Text] = c.checkModel(d)
 	}
 	w.freeFuncs()
+	if !w.diags.HasErrors() {
+		w.unusedLayers()
+	}
 	w.diags.Sort()
 	if w.diags.HasErrors() {
 		return nil, w.diags
@@ -119,31 +122,28 @@ func (w *world) models() []*layerDecl {
 	return out
 }
 
-// whole1 checks one model, also with other hyperparameters.
-func (c *checker) whole1(d *layerDecl) *ir.Module {
-	return c.compileModel(d, nil, nil)
-}
-
 // freeFuncs checks the funcs of the package for all values of their dims.
 func (w *world) freeFuncs() {
 	for _, n := range w.root.order {
 		f := w.root.funcs[n]
-		if f == nil {
+		if f == nil || !callable(f.decl) {
 			continue
 		}
-		c := &checker{world: w, rigid: true, training: true, out: &output{}}
-		c.checkFree(f)
+		for _, training := range []bool{false, true} {
+			c := &checker{world: w, rigid: true, training: training, out: &output{}}
+			c.compile(f, nil)
+		}
 	}
 }
 
-// checkFree checks a func by itself, unless it has parameters that only a
-// caller can give.
-func (c *checker) checkFree(f *function) {
-	for _, p := range f.decl.Params {
+// callable tells whether a func can be checked by itself: its parameters are
+// not such that only a caller can give them.
+func callable(f *dsl.FuncDecl) bool {
+	for _, p := range f.Params {
 		switch p.Type.Name.Text {
 		case "func", "layer", "init":
-			return
+			return false
 		}
 	}
-	c.compile(f, nil)
+	return true
 }

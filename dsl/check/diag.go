@@ -3,6 +3,7 @@ package check
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
 	"github.com/lmc-lang/lmc/ir"
@@ -90,6 +91,15 @@ func (c *checker) in(at dsl.Node, what, how string, f func()) {
 	n := len(c.trace)
 	f()
 	c.trace = c.trace[:n-1]
+}
+
+// text is the source of n in one line, as the user wrote it.
+func (c *checker) text(n dsl.Node) string {
+	r := n.Range()
+	if c.fn == nil || c.fn.file == nil || r.Pos.Offset >= r.End.Offset || r.End.Offset > len(c.fn.file.Src) {
+		return fmt.Sprint(n)
+	}
+	return strings.Join(strings.Fields(string(c.fn.file.Src[r.Pos.Offset:r.End.Offset])), " ")
 }
 
 // at sets the place that the values made next come from, and returns it to

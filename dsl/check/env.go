@@ -13,6 +13,7 @@ type checker struct {
 	*world
 	model    *instance // the model being checked; nil for free funcs
 	training bool
+	dry      bool // only messages are wanted: tables need no values
 	rigid    bool // bounds that cannot be proved are assumed: checks without a caller
 
 	fr    *frame      // where values are made

@@ -145,6 +145,7 @@ func (c *checker) swapped(r *request, items []*dsl.Item, i int, names []string) 
 // instantiate makes the layer that r asks for at its place in the model.
 func (c *checker) instantiate(r *request, at dsl.Node, path string, counts []int) *instance {
 	d := r.decl.decl
+	r.decl.used = true
 	in := &instance{
 		of: r.decl, name: d.Name.Text, path: path, counts: counts, env: map[string]value{},
 		funcs: map[string]*dsl.FuncDecl{}, poisoned: map[string]bool{},
@@ -427,7 +428,7 @@ func (c *checker) fieldMember(in *instance, m *dsl.FieldDecl) {
 			counts = append(slices.Clone(counts), n)
 		}
 		var sub *instance
-		c.in(m.Layer, m.Layer.String(), "declared", func() {
+		c.in(m.Layer, c.text(m.Layer), "declared", func() {
 			r := c.requestOf(m.Layer)
 			if r.decl.decl.Kind == dsl.KindOptimizer {
 				c.failf(m.Layer, "`%s` is an optimizer, not a layer", r.decl.decl.Name.Text)

@@ -62,14 +62,20 @@ func (c *checker) compileModel(d *layerDecl, dims map[string]dim, opts map[strin
 	return m
 }
 
-// instance instantiates the model d.
-func (c *checker) instance(d *layerDecl, dims map[string]dim, opts map[string]*argument) (in *instance) {
+// outside makes the state in which the declarations of a package are evaluated.
+func (c *checker) outside(d *layerDecl) {
 	c.begin(d.decl.Name.Text)
 	c.fn = &activation{pkg: d.pkg, file: d.file, name: d.decl.Name.Text, dims: map[string]value{}, frame: c.fr}
 	c.sc = &scope{names: map[string]*variable{}}
+}
+
+// instance instantiates the model d.
+func (c *checker) instance(d *layerDecl, dims map[string]dim, opts map[string]*argument) (in *instance) {
+	c.outside(d)
+	c.out = &output{}
 	errs := c.errors
 	ok := c.try(func() {
-		r := c.request2(d, dims, opts)
+		r := c.modelRequest(d, dims, opts)
 		in = c.instantiate(r, d.decl.Name, "", nil)
 	})
 	if !ok || c.errors > errs {
@@ -78,8 +84,9 @@ func (c *checker) instance(d *layerDecl, dims map[string]dim, opts map[string]*a
 	return in
 }
 
-// request2 is request with given dims and options on top.
-func (c *checker) request2(d *layerDecl, dims map[string]dim, opts map[string]*argument) *request {
+// modelRequest is what the model d is without brackets, with given dims and
+// options on top.
+func (c *checker) modelRequest(d *layerDecl, dims map[string]dim, opts map[string]*argument) *request {
 	r := &request{decl: d, dims: map[string]dim{}, opts: map[string]*argument{}}
 	if d.decl.Alias != nil {
 		r = c.requestOf(d.decl.Alias)

@@ -69,6 +69,7 @@ type layerDecl struct {
 	decl *dsl.LayerDecl
 	pkg  *pkg
 	file *dsl.File
+	used bool // it was instantiated
 }
 
 func (d *layerDecl) show() string { return "the " + string(d.decl.Kind) + " " + d.decl.Name.Text }
@@ -127,7 +128,7 @@ func (w *world) load(files []*dsl.File) *pkg {
 				}
 			case *dsl.LayerDecl:
 				if !twice(f, d.Name) {
-					p.layers[d.Name.Text] = &layerDecl{d, p, f}
+					p.layers[d.Name.Text] = &layerDecl{decl: d, pkg: p, file: f}
 					p.order = append(p.order, d.Name.Text)
 				}
 			case *dsl.Bad:
