@@ -31,8 +31,8 @@ var Families = []Family{
 		[]*ir.Op{Window, Fold, Unwindow, CausalWindow, CausalFold, CausalUnwindow, Conv, ConvInput, ConvFilter}},
 	{"order", "Sorting and selection: indices, ties to the lower index.",
 		[]*ir.Op{SortIndex, TopKIndex, NMS, NMSKeep, NMSCount}},
-	{"control", "Loops, and values for the gradient.",
-		[]*ir.Op{Scan, Get, Tuple, Stop}},
+	{"control", "Loops, tuples, stops of the gradient, and groups of values that one kernel computes.",
+		[]*ir.Op{Scan, Get, Tuple, Stop, Fused}},
 }
 
 // Table is every op, in the order of the manual. It does not hold ir.Param,
