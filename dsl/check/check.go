@@ -85,6 +85,7 @@ func All(files []*dsl.File, opt Options) (map[string]*ir.Module, dsl.Diagnostics
 		c := &checker{world: w}
 		out[d.decl.Name.Text] = c.checkModel(d)
 	}
+	w.consts()
 	w.freeFuncs()
 	if !w.diags.HasErrors() {
 		w.unusedLayers()
@@ -120,6 +121,16 @@ func (w *world) models() []*layerDecl {
 		}
 	}
 	return out
+}
+
+// consts evaluates the consts of the package, used or not.
+func (w *world) consts() {
+	c := &checker{world: w, rigid: true, dry: true, out: &output{}}
+	for _, n := range sortedKeys(w.root.consts) {
+		g := w.root.consts[n]
+		c.outside(&layerDecl{decl: &dsl.LayerDecl{Name: g.decl.Name}, pkg: w.root, file: g.file})
+		c.try(func() { c.globalConst(w.root, g) })
+	}
 }
 
 // freeFuncs checks the funcs of the package for all values of their dims.

@@ -19,6 +19,9 @@ func (c *checker) errorf(n dsl.Node, format string, args ...any) *dsl.Diagnostic
 	d := dsl.Errorf(c.fileName(), n, format, args...)
 	d.In = slices.Clone(c.trace)
 	slices.Reverse(d.In)
+	if n := len(d.In); n > 8 {
+		d.In = slices.Concat(d.In[:5], []string{fmt.Sprintf("… %d more …", n-7)}, d.In[n-2:])
+	}
 	return d
 }
 

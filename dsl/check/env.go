@@ -259,6 +259,9 @@ func (c *checker) undeclared(n *dsl.Name) {
 	help := ""
 	if c.fn.pkg.dims[n.Text] != nil {
 		d.Msg = "the dimension `" + n.Text + "` is not known here"
+		if c.fn.decl == nil {
+			c.fail(d.Helpf("sizes of parameters are constants: make it a dimension of the layer, `[%s = …]`", n.Text))
+		}
 		c.fail(d.Helpf("no argument has it in its shape; pass it as a parameter: `%s dim`", n.Text))
 	}
 	if capital {

@@ -455,13 +455,10 @@ func (c *checker) globalConst(p *pkg, g *globalConst) value {
 	}
 	g.busy = true
 	a := &activation{pkg: p, file: g.file, name: g.decl.Name.Text, dims: map[string]value{}, frame: c.fr, up: c.fn}
-	g.val = poison{}
-	ok := c.try(func() {
-		c.within(a, &scope{names: map[string]*variable{}}, func() { g.val = c.constant(g.decl) })
+	var v value = poison{}
+	c.try(func() {
+		c.within(a, &scope{names: map[string]*variable{}}, func() { v = c.constant(g.decl) })
 	})
-	g.busy = false
-	if !ok {
-		c.silent()
-	}
-	return g.val
+	g.busy, g.val = false, v
+	return c.live(v)
 }
