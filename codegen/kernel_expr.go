@@ -201,6 +201,10 @@ func (p *kernelPrinter) instrExpr(s *loop.Instr) expr {
 			args[i] = variable(name)
 		}
 	}
+	if s.Op == loop.Add && args[1].constant && args[1].prec == unary { // a + -1 is a - 1
+		args[1].text = args[1].text[1:]
+		sp = parseSpelling("$0 - $1")
+	}
 	out := expr{prec: sp.prec, op: sp.op, product: form.Pin}
 	for k, a := range sp.args {
 		arg := args[a].in(sp.need[k])

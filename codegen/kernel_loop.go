@@ -126,13 +126,16 @@ func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func() strin
 	p.open()
 	name := p.pick(hint(s.Var, "i"))
 	counter := name
-	if !startsAtZero(s.From) && rows.counter {
+	if rows.start == "" && !startsAtZero(s.From) && rows.counter {
 		counter = p.pick("r")
 		first = fmt.Sprintf("%s := %s + %s", name, p.bound(s.From).in(4), counter)
 	}
 	p.vals[s.Var] = variable(name)
 	p.addressRows(rows, s, counter)
 	return func() string {
+		if rows.start != "" {
+			return fmt.Sprintf("for %s := %s; %s < %s; %s++", name, rows.start, name, rows.n.text, name)
+		}
 		return fmt.Sprintf("for %s := range %s", counter, over)
 	}, first
 }

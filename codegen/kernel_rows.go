@@ -3,6 +3,7 @@ package codegen
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
 )
@@ -16,6 +17,7 @@ type rowPlan struct {
 	n       expr       // the number of iterations
 	from    loop.Index // of the first
 	lo, hi  string     // the range of the grid, if the loop runs over it
+	start   string     // of the counter, if it does not run over the whole rows
 	all     bool       // the loop runs over all elements of buffers of length
 	length  loop.Dim
 	counter bool // the loop's own counter is needed besides the place in the rows
@@ -226,14 +228,17 @@ func (p *kernelPrinter) unshift(base loop.Index, step int) (loop.Index, int) {
 // worthRow is whether an open row from base on is worth a name: base costs a
 // multiplication, and is in the buffer wherever the loop begins.
 func (p *kernelPrinter) worthRow(base loop.Index) bool {
-	costs := false
+	return p.inBuffer(base) && slices.ContainsFunc(base.Terms, func(t loop.IndexTerm) bool { return !t.Coef.Is(1) })
+}
+
+// inBuffer is whether base is at least 0, as far as is plain to see.
+func (p *kernelPrinter) inBuffer(base loop.Index) bool {
 	for _, t := range base.Terms {
-		costs = costs || !t.Coef.Is(1)
 		if !p.plan.nonneg(t.Var) || !atLeastZero(t.Coef) {
 			return false
 		}
 	}
-	return costs && atLeastZero(base.Off)
+	return atLeastZero(base.Off)
 }
 
 // measure computes where exact rows begin and how long they are.
@@ -250,6 +255,10 @@ func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
 		if !plan.n.simple && s.To.Val != nil {
 			plan.n = p.cached("length "+plan.n.text, "n", plan.n.text)
 		}
+	case s.From.Val == nil && s.To.Val == nil && !slices.ContainsFunc(plan.list, func(r *row) bool { return !p.inBuffer(r.base) }):
+		// Rows begin where the counter is 0, and the loop runs along the end of them.
+		plan.start, plan.from, plan.n = p.bound(s.From).text, loop.Index{}, p.bound(s.To)
+		plan.all, plan.length = true, s.To.Dim
 	case s.From.Val == nil && s.To.Val == nil:
 		plan.n = p.dim(s.To.Dim.Sub(s.From.Dim))
 	default:
@@ -282,6 +291,7 @@ func (p *kernelPrinter) cached(key, name, text string) expr {
 
 // cutRows cuts the rows before the loop, unless the block has them already.
 func (p *kernelPrinter) cutRows(plan *rowPlan) {
+	var left, right []string // buffers of which only this row is used
 	for _, r := range plan.list {
 		buf := p.bufs[r.buf]
 		switch {
@@ -291,6 +301,9 @@ func (p *kernelPrinter) cutRows(plan *rowPlan) {
 		case plan.all && r.atZero() && plan.length.Eq(r.buf.Len):
 			r.text = buf
 			p.locals[0].rows["whole "+r.buf.Name] = plan.n.text
+		case plan.lo != "" && r.atZero() && p.loops == 0 && len(p.locals) == 1 && p.plan.touched[r.buf] == 1:
+			r.text, r.cut = buf, true
+			left, right = append(left, buf), append(right, fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi))
 		case plan.lo != "" && r.atZero():
 			text := fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi)
 			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, plan.lo), text).text, true
@@ -299,6 +312,9 @@ func (p *kernelPrinter) cutRows(plan *rowPlan) {
 			text := p.slice(buf, at, plan.n)
 			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(at).text), text).text, true
 		}
+	}
+	if len(left) > 0 {
+		p.line("%s = %s", strings.Join(left, ", "), strings.Join(right, ", "))
 	}
 }
 

@@ -32,7 +32,9 @@ func (p *kernelPrinter) stmt(s loop.Stmt) {
 		if p.plan.forwarded(s) {
 			e = p.rounded(e)
 		}
-		p.assign(p.element(s.Buf, s.At), e)
+		if dst := p.element(s.Buf, s.At); dst != e.text { // it may have been loaded from there
+			p.assign(dst, e)
+		}
 	case *loop.For:
 		p.loop(s)
 	case *loop.If:
@@ -50,7 +52,7 @@ func (p *kernelPrinter) compute(v *loop.Val, e expr) {
 		return
 	}
 	if len(p.plan.uses[v]) == 0 {
-		p.line("%s", p.rounded(e).text) // for its fault
+		p.line("_ = %s", e.text) // for its fault
 		return
 	}
 	name := p.pick(p.name4(v))

@@ -73,6 +73,7 @@ type usage struct {
 	alias   map[*loop.Buffer]*loop.Buffer
 	body    []loop.Stmt
 	paths   map[loop.Stmt]path
+	touched map[*loop.Buffer]int // different addresses at which a buffer is used
 }
 
 // A use is one place where a value is needed. By is the value that is computed
@@ -99,9 +100,42 @@ func planUsage(k *loop.Kernel) *usage {
 		u.nonnegs[k.Grid.Lo], u.nonnegs[k.Grid.Hi] = true, true
 	}
 	u.scan(k.Body, nil, 0)
+	u.touched = touched(k.Body, map[*loop.Buffer]map[string]bool{})
 	u.chooseInline()
 	u.join(k.Body, nil, 0)
 	return u
+}
+
+func touched(body []loop.Stmt, seen map[*loop.Buffer]map[string]bool) map[*loop.Buffer]int {
+	touch := func(b *loop.Buffer, at string) {
+		if seen[b] == nil {
+			seen[b] = map[string]bool{}
+		}
+		seen[b][at] = true
+	}
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.Load:
+			touch(s.Buf, s.At.String())
+		case *loop.Store:
+			touch(s.Buf, s.At.String())
+		case *loop.For:
+			touched(s.Body, seen)
+		case *loop.If:
+			touched(s.Then, seen)
+			touched(s.Else, seen)
+		case *loop.Extern:
+			for _, sp := range s.Bufs {
+				touch(sp.Buf, "")
+				touch(sp.Buf, sp.At.String())
+			}
+		}
+	}
+	out := map[*loop.Buffer]int{}
+	for b, ats := range seen {
+		out[b] = len(ats)
+	}
+	return out
 }
 
 func (u *usage) define(v *loop.Val, at path) {

@@ -110,6 +110,13 @@ func (b *Builder) For(name string, from, to Bound, step int, init []*Val, body f
 	return outs
 }
 
+// LastLoop is the loop that was appended last to the block under construction,
+// for those who want its After.
+func (b *Builder) LastLoop() *For {
+	f, _ := (*b.into)[len(*b.into)-1].(*For)
+	return f
+}
+
 // Range is For over [0, n) by one, without carried values.
 func (b *Builder) Range(name string, n Dim, body func(i *Val)) {
 	b.For(name, Bound{}, Bound{Dim: n}, 1, nil, func(i *Val, _ []*Val) []*Val { body(i); return nil })

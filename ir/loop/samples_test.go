@@ -77,3 +77,18 @@ func TestAnySplitOfTheGridGivesTheSameBits(t *testing.T) {
 		require.Equal(t, want, bits(mem), c.Kernel.Name)
 	}
 }
+
+func TestRandomKernels(t *testing.T) {
+	for seed := range uint64(300) {
+		c := looptest.Random(seed)
+		text := c.Kernel.String()
+		k, err := loop.ParseKernel(text)
+		require.NoError(t, err, text)
+		require.Equal(t, text, k.String())
+		tidy := loop.Tidy(c.Kernel)
+		require.NoError(t, tidy.Verify(), "%s\n%s", text, tidy)
+		want := run(t, c.Kernel, c, false)
+		require.Equal(t, want, run(t, k, c, false), text)
+		require.Equal(t, want, run(t, tidy, c, false), "%s\n%s", text, tidy)
+	}
+}

@@ -15,12 +15,13 @@ import (
 func Tidy(k *Kernel) *Kernel {
 	t := *k
 	t.Body = k.Body
+	var j joiner
 	for range 2 {
-		j := joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
+		j = joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
 		t.Body = j.block(t.Body, nil)
 		t.Body = hoist(t.Body)
 	}
-	l := &liveness{live: map[*Val]bool{}}
+	l := &liveness{live: map[*Val]bool{}, consts: j.consts}
 	for l.changed = true; l.changed; {
 		l.changed = false
 		l.block(t.Body)
@@ -132,6 +133,10 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 		case *Instr:
 			c := *s
 			c.Args = j.vals(s.Args)
+			if (c.Op == And || c.Op == Or) && c.Args[0] == c.Args[1] {
+				j.now[s.Dst] = c.Args[0]
+				continue
+			}
 			if x, ok := j.known(&c); ok {
 				c.Op, c.Imm, c.Args = Const, x, nil
 			}
@@ -254,6 +259,7 @@ func defined(s Stmt, into map[*Val]bool) {
 // liveness marks the values that something needs, to a fixpoint.
 type liveness struct {
 	live    map[*Val]bool
+	consts  map[*Val]float64
 	changed bool
 }
 
@@ -263,6 +269,11 @@ func (l *liveness) need(vs ...*Val) {
 			l.live[v], l.changed = true, true
 		}
 	}
+}
+
+// faults reports whether s may fault: a division by a number other than 0 does not.
+func (l *liveness) faults(s *Instr) bool {
+	return !s.Pure() && !((s.Op == Div || s.Op == Mod) && l.consts[s.Args[1]] != 0)
 }
 
 func (l *liveness) index(at Index) {
@@ -285,10 +296,10 @@ func (l *liveness) block(body []Stmt) bool {
 func (l *liveness) stmt(s Stmt) bool {
 	switch s := s.(type) {
 	case *Instr:
-		if l.live[s.Dst] || !s.Pure() {
+		if l.live[s.Dst] || l.faults(s) {
 			l.need(s.Args...)
 		}
-		return !s.Pure()
+		return l.faults(s)
 	case *Load:
 		if l.live[s.Dst] {
 			l.index(s.At)
@@ -342,7 +353,7 @@ func (l *liveness) sweep(body []Stmt) []Stmt {
 		keep := true
 		switch s := s.(type) {
 		case *Instr:
-			keep = l.live[s.Dst] || !s.Pure()
+			keep = l.live[s.Dst] || l.faults(s)
 		case *Load:
 			keep = l.live[s.Dst]
 		case *For:
