@@ -14,9 +14,12 @@ import (
 // loops that do the same work are merged, see mergeLoops.
 func cse(f *ir.Func) (*ir.Func, error) {
 	for {
-		g, err := cseValues(f)
+		g, unified, err := cseValues(f)
 		if err != nil {
 			return nil, err
+		}
+		if f = g; unified {
+			continue // elements of a loop that were two are one now
 		}
 		h, err := mergeLoops(g)
 		if err != nil || h == nil {
@@ -26,9 +29,9 @@ func cse(f *ir.Func) (*ir.Func, error) {
 	}
 }
 
-func cseValues(f *ir.Func) (*ir.Func, error) {
+// cseValues is one round; unified tells whether a loop has changed.
+func cseValues(f *ir.Func) (_ *ir.Func, unified bool, fail error) {
 	seen := map[string]*ir.Value{}
-	var fail error
 	g, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
 		attrs, err := withBodies(v, cse)
 		if err != nil && fail == nil {
@@ -43,6 +46,7 @@ func cseValues(f *ir.Func) (*ir.Func, error) {
 			l := ops.LoopWith(v, args)
 			l.Body = attrs[slices.Index(v.Op.Attrs, ir.Key(ops.Body))].Func()
 			w = unifyLoop(g, l)
+			unified = unified || w != nil
 		}
 		if w == nil {
 			w = g.Do(v.Op, args, attrs...)
@@ -50,10 +54,10 @@ func cseValues(f *ir.Func) (*ir.Func, error) {
 		seen[k] = w
 		return w
 	})
-	if fail != nil {
-		return nil, fail
+	if fail == nil {
+		fail = err
 	}
-	return g, err
+	return g, unified, fail
 }
 
 // key is equal for equal values.
@@ -131,7 +135,7 @@ func equalCarries(l ops.Loop) []int {
 		}
 		f, err := b.Return(b.Inline(l.Body, sub)...)
 		if err == nil {
-			f, err = cseValues(f)
+			f, err = cse(f)
 		}
 		if err != nil {
 			break

@@ -165,6 +165,7 @@ func remake(g ops.Graph, l ops.Loop, r *reshapedLoop) *ir.Value {
 		w = g.Scan(nl)
 	}
 	elems := make([]*ir.Value, len(results))
+	get := elements(g, w)
 	for i, y := range l.Body.Results {
 		switch j := r.result[i]; {
 		case r.outside[i] != nil:
@@ -176,10 +177,21 @@ func remake(g ops.Graph, l ops.Loop, r *reshapedLoop) *ir.Value {
 			}
 			elems[i] = g.Constant(t.Elem, 0, t.Shape...)
 		case j >= 0:
-			elems[i] = g.Get(w, index[j])
+			elems[i] = get(index[j])
 		default:
-			elems[i] = g.Get(w, index[i])
+			elems[i] = get(index[i])
 		}
 	}
 	return g.Do(ops.Tuple, elems)
+}
+
+// elements gives the elements of the tuple w, each as one value.
+func elements(g ops.Graph, w *ir.Value) func(i int) *ir.Value {
+	made := map[int]*ir.Value{}
+	return func(i int) *ir.Value {
+		if made[i] == nil {
+			made[i] = g.Get(w, i)
+		}
+		return made[i]
+	}
 }
