@@ -31,7 +31,10 @@ func Verify(f *Func) error {
 		}
 	}
 	for i, r := range f.Results {
-		if !v.defined(r, len(f.Values)) {
+		switch {
+		case r == nil:
+			return fmt.Errorf("func %s: result %d is missing", f.Name, i)
+		case !v.defined(r, len(f.Values)):
 			return fmt.Errorf("func %s: result %d, %v, is not a value of the function", f.Name, i, r)
 		}
 	}
@@ -72,7 +75,10 @@ func (v verifier) value(i int, x *Value) error {
 		return nil
 	}
 	for k, a := range x.Args {
-		if !v.defined(a, i) {
+		switch {
+		case a == nil:
+			return fmt.Errorf("operand %d is missing", k)
+		case !v.defined(a, i):
 			return fmt.Errorf("operand %d, %v, is not defined before", k, a)
 		}
 	}
