@@ -161,7 +161,11 @@ func (c *checker) instantiate(r *request, at dsl.Node, path string, counts []int
 	}
 	a := &activation{pkg: r.decl.pkg, file: r.decl.file, self: self, name: d.Name.Text, dims: map[string]value{}, frame: c.fr, up: c.fn}
 	sc := &scope{names: map[string]*variable{}}
-	set := func(name string, v value) {
+	set := func(n *dsl.Name, v value) {
+		name := n.Text
+		if _, has := in.env[name]; has {
+			c.within(a, sc, func() { c.failf(n, "`%s` is declared twice", name) })
+		}
 		in.env[name] = v
 		in.order = append(in.order, name)
 	}
@@ -177,7 +181,7 @@ func (c *checker) instantiate(r *request, at dsl.Node, path string, counts []int
 		if n, isConst := v.Const(); isConst && n < 1 {
 			c.failf(at, "the dimension `%s` of %s must be at least 1, but it is %d", g.Name.Text, d.Name.Text, n)
 		}
-		set(g.Name.Text, v)
+		set(g.Name, v)
 	}
 	for _, p := range d.Params {
 		var v value
@@ -190,7 +194,7 @@ func (c *checker) instantiate(r *request, at dsl.Node, path string, counts []int
 				v = c.option(a, p, s)
 			})
 		}
-		set(p.Name.Text, v)
+		set(p.Name, v)
 	}
 	if len(d.Generics) > 0 {
 		text := make([]string, len(d.Generics))
