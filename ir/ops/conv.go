@@ -48,7 +48,7 @@ func init() {
 		},
 	})
 	define(ConvInput, ir.Op{
-		Name: "convinput", Doc: "convinput is the gradient of conv to x, also called transposed convolution: from dy[B, O..., N] and the filter w it makes a tensor of the given shape, that of x.",
+		Name: "conv_input", Doc: "conv_input is the gradient of conv to x, also called transposed convolution: from dy[B, O..., N] and the filter w it makes a tensor of the given shape, that of x.",
 		Args: []ir.Arg{{Name: "dy"}, {Name: "w"}}, Attrs: append([]ir.Key{Shape}, convAttrs...), Traits: ir.Traits{Reduces: true}, Tol: 1e-5,
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			x := ir.Tensor(ir.F32, Shape.Of(v)...)
@@ -78,7 +78,7 @@ func init() {
 		},
 	})
 	define(ConvFilter, ir.Op{
-		Name: "convfilter", Doc: "convfilter is the gradient of conv to the filter: from x[B, S..., I] and dy[B, O..., N] it makes a tensor of the given shape, that of w.",
+		Name: "conv_filter", Doc: "conv_filter is the gradient of conv to the filter: from x[B, S..., I] and dy[B, O..., N] it makes a tensor of the given shape, that of w.",
 		Args: []ir.Arg{{Name: "x"}, {Name: "dy"}}, Attrs: append([]ir.Key{Shape}, convAttrs...), Traits: ir.Traits{Reduces: true}, Tol: 1e-5,
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			w := ir.Tensor(ir.F32, Shape.Of(v)...)

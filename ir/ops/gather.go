@@ -142,7 +142,7 @@ func init() {
 		},
 	})
 	define(TakeAlong, ir.Op{
-		Name: "takealong", Doc: "takealong takes, for each element of idx, the element of x at the same place but with the index along the axis replaced by it. Idx has the shape of x apart from that axis. An index outside of the axis is a fault.",
+		Name: "take_along", Doc: "take_along takes, for each element of idx, the element of x at the same place but with the index along the axis replaced by it. Idx has the shape of x apart from that axis. An index outside of the axis is a fault.",
 		Args: indexed, Attrs: []ir.Key{Axis},
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := along(v); err != nil {
@@ -168,7 +168,7 @@ func init() {
 		},
 	})
 	define(PutAlong, ir.Op{
-		Name: "putalong", Doc: "putalong is the transpose of takealong: it adds the elements of dy to zeros at the places idx along an axis of the given extent, in order.",
+		Name: "put_along", Doc: "put_along is the transpose of take_along: it adds the elements of dy to zeros at the places idx along an axis of the given extent, in order.",
 		Args: added, Attrs: []ir.Key{Axis, Extent}, Traits: ir.Traits{Reduces: true}, Tol: 1e-6,
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := along(v); err != nil {
@@ -196,7 +196,7 @@ func init() {
 		},
 	})
 	define(GatherND, ir.Op{
-		Name: "gathernd", Doc: "gathernd indexes several axes of x at once: the axes of the indices come first, then the other axes of x. An index outside of its axis is a fault.",
+		Name: "gather_nd", Doc: "gather_nd indexes several axes of x at once: the axes of the indices come first, then the other axes of x. An index outside of its axis is a fault.",
 		Args:  []ir.Arg{{Name: "x"}, {Name: "idx", Doc: "i32, one per axis, all of one shape", Variadic: true}},
 		Attrs: []ir.Key{Axes},
 		Infer: func(v *ir.Value) (ir.Type, error) {
@@ -238,7 +238,7 @@ func init() {
 		},
 	})
 	define(ScatterND, ir.Op{
-		Name: "scatternd", Doc: "scatternd is the transpose of gathernd: it adds the entries of dy to zeros of the given shape, in order.",
+		Name: "scatter_nd", Doc: "scatter_nd is the transpose of gather_nd: it adds the entries of dy to zeros of the given shape, in order.",
 		Args:  []ir.Arg{{Name: "dy"}, {Name: "idx", Doc: "i32, one per axis, all of one shape", Variadic: true}},
 		Attrs: []ir.Key{Axes, Shape}, Traits: ir.Traits{Reduces: true}, Tol: 1e-6,
 		Infer: func(v *ir.Value) (ir.Type, error) {
@@ -282,7 +282,7 @@ func init() {
 	})
 	segments := []ir.Arg{{Name: "x"}, {Name: "seg", Doc: "i32[E]: the segment of each row; rows with another number than 0 to extent-1 count nowhere"}}
 	define(SegmentSum, ir.Op{
-		Name: "segmentsum", Doc: "segmentsum adds up the rows of x (axis 0) that have the same number in seg, in order. Empty segments are 0. Rows with a number outside of [0, extent) count nowhere, so -1 is padding.",
+		Name: "segment_sum", Doc: "segment_sum adds up the rows of x (axis 0) that have the same number in seg, in order. Empty segments are 0. Rows with a number outside of [0, extent) count nowhere, so -1 is padding.",
 		Args: segments, Attrs: []ir.Key{Extent}, Traits: ir.Traits{Reduces: true}, Tol: 1e-6,
 		Infer: inferSegment,
 		Lower: func(e *ir.Emitter, v *ir.Value, out *loop.Buffer) {
@@ -306,7 +306,7 @@ func init() {
 		},
 	})
 	define(SegmentMax, ir.Op{
-		Name: "segmentmax", Doc: "segmentmax takes the largest of the rows of x (axis 0) that have the same number in seg, element by element. NaN stays out. Empty segments are 0; rows with a number outside of [0, extent) count nowhere. Equal elements share the gradient equally.",
+		Name: "segment_max", Doc: "segment_max takes the largest of the rows of x (axis 0) that have the same number in seg, element by element. NaN stays out. Empty segments are 0; rows with a number outside of [0, extent) count nowhere. Equal elements share the gradient equally.",
 		Args: segments, Attrs: []ir.Key{Extent}, Traits: ir.Traits{Reduces: true},
 		Infer: inferSegment,
 		Lower: func(e *ir.Emitter, v *ir.Value, out *loop.Buffer) {
@@ -351,7 +351,7 @@ func indexes(v *ir.Value, first, n int) error {
 	return nil
 }
 
-// along checks the operands of takealong and putalong.
+// along checks the operands of take_along and put_along.
 func along(v *ir.Value) error {
 	if err := indexes(v, 1, 1); err != nil {
 		return err
@@ -373,7 +373,7 @@ func along(v *ir.Value) error {
 	return nil
 }
 
-// manyIndexes checks the indices of gathernd and scatternd and returns their shape.
+// manyIndexes checks the indices of gather_nd and scatter_nd and returns their shape.
 func manyIndexes(v *ir.Value) ([]ir.Dim, error) {
 	n := len(v.Args) - 1
 	if n != len(Axes.Of(v)) || n == 0 {

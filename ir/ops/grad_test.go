@@ -30,9 +30,9 @@ func TestGradientConventions(t *testing.T) {
 			return g.Select(g.Less(x, lo), lo, g.Select(g.Less(hi, x), hi, x))
 		}, x: row(-2, -1, 0, 1, 2), dx: row(0, 1, 1, 1, 0)},
 		{name: "abs is flat at 0", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.Abs(x) }, x: row(-1, 0, 1), dx: row(-1, 0, 1)},
-		{name: "maxof shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.MaxOf(x, 0) }, x: row(2, 1, 2), dx: row(0.5, 0, 0.5)},
-		{name: "minof shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.MinOf(x, 0) }, x: row(2, 1, 1), dx: row(0, 0.5, 0.5)},
-		{name: "segmentmax shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.SegmentMax(x, g.Integer(0, dims(3)...), loop.N(2)) }, x: row(2, 1, 2), dx: row(0.5, 0, 0.5)},
+		{name: "max_of shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.MaxOf(x, 0) }, x: row(2, 1, 2), dx: row(0.5, 0, 0.5)},
+		{name: "min_of shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.MinOf(x, 0) }, x: row(2, 1, 1), dx: row(0, 0.5, 0.5)},
+		{name: "segment_max shares ties", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.SegmentMax(x, g.Integer(0, dims(3)...), loop.N(2)) }, x: row(2, 1, 2), dx: row(0.5, 0, 0.5)},
 		{name: "prod at zeros", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.Prod(x, 0) }, x: row(0, 3, 5), dx: row(15, 0, 0)},
 		{name: "prod at two zeros", f: func(g Graph, x, _ *ir.Value) *ir.Value { return g.Prod(x, 0) }, x: row(0, 3, 0), dx: row(0, 0, 0)},
 		{name: "pow at 0", f: Graph.Pow, x: row(0, 0, 0), y: row(2, 1, 0), dx: row(0, 1, 0), dy: row(0, 0, 0)},

@@ -58,7 +58,7 @@ func init() {
 		}, mixed...),
 	})
 	define(LessEqual, ir.Op{
-		Name: "lessequal", Doc: "lessequal is x <= y: false where one is NaN.",
+		Name: "less_equal", Doc: "less_equal is x <= y: false where one is NaN.",
 		Args: binaryArgs, Infer: compares(ir.F32, ir.I32), Lane: lane(loop.Le), Fold: onSame(1),
 		Samples: append([]ir.Sample{
 			{Types: types(floats(4), floats(4)), In: data(row(1, 2, 2, nan), row(2, 1, 2, nan)), Want: row(1, 0, 1, 0)},

@@ -12,7 +12,7 @@ import (
 
 func init() {
 	define(SortIndex, ir.Op{
-		Name: "sortindex", Doc: "sortindex is, for each row along the last axis, the places of its elements in ascending order, or descending. It is stable: equal elements stay in order; NaN comes last. Nothing flows back: take the elements with takealong.",
+		Name: "sort_index", Doc: "sort_index is, for each row along the last axis, the places of its elements in ascending order, or descending. It is stable: equal elements stay in order; NaN comes last. Nothing flows back: take the elements with take_along.",
 		Args: unaryArgs, Attrs: []ir.Key{Descend}, Traits: ir.Traits{Whole: true, Costly: true},
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := rowsOf(v); err != nil {
@@ -38,7 +38,7 @@ func init() {
 		},
 	})
 	define(TopKIndex, ir.Op{
-		Name: "topkindex", Doc: "topkindex is, for each row along the last axis, the places of its extent largest elements, largest first. Of equal elements the first comes first; NaN comes last. Nothing flows back: take the elements with takealong.",
+		Name: "top_k_index", Doc: "top_k_index is, for each row along the last axis, the places of its extent largest elements, largest first. Of equal elements the first comes first; NaN comes last. Nothing flows back: take the elements with take_along.",
 		Args: unaryArgs, Attrs: []ir.Key{Extent}, Traits: ir.Traits{Whole: true, Costly: true},
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := rowsOf(v); err != nil {
@@ -98,7 +98,7 @@ func init() {
 		Samples: append([]ir.Sample{{Types: in, Attrs: half, In: boxes, Want: row(1, 3, 2, 3, 1, 3, 0, 2)}}, bad...),
 	})
 	define(NMSKeep, ir.Op{
-		Name: "nmskeep", Doc: "nmskeep is the indices that nms keeps: i32[B, extent], 0 after the last.",
+		Name: "nms_keep", Doc: "nms_keep is the indices that nms keeps: i32[B, extent], 0 after the last.",
 		Args: args, Attrs: attrs, Traits: ir.Traits{Costly: true},
 		Infer: func(v *ir.Value) (ir.Type, error) { return inferNMS(v, Extent.Of(v)) },
 		Expand: func(b *ir.Builder, v *ir.Value) *ir.Value {
@@ -107,7 +107,7 @@ func init() {
 		Samples: append([]ir.Sample{{Types: in, Attrs: half, In: boxes, Want: row(1, 3, 2)}}, bad...),
 	})
 	define(NMSCount, ir.Op{
-		Name: "nmscount", Doc: "nmscount is the number of boxes that nms keeps: i32[B].",
+		Name: "nms_count", Doc: "nms_count is the number of boxes that nms keeps: i32[B].",
 		Args: args, Attrs: attrs, Traits: ir.Traits{Costly: true},
 		Infer: func(v *ir.Value) (ir.Type, error) { return inferNMS(v) },
 		Expand: func(b *ir.Builder, v *ir.Value) *ir.Value {

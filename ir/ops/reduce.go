@@ -187,7 +187,7 @@ func init() {
 		}, bad...),
 	}.op())
 	define(MaxOf, reducer{
-		name: "maxof", doc: "maxof is the largest element over the axes, which disappear. NaN stays out; over no elements, or NaN only, it is -inf. Equal elements share the gradient equally, as in PyTorch's amax.",
+		name: "max_of", doc: "max_of is the largest element over the axes, which disappear. NaN stays out; over no elements, or NaN only, it is -inf. Equal elements share the gradient equally, as in PyTorch's amax.",
 		elems: numbers, init: lowest, step: latest(loop.Max), fold: keep, grad: attained,
 		samples: append([]ir.Sample{
 			{Types: types(floats(2, 3)), Attrs: axes(1), In: data(row(1, 5, 3, -4, -5, -6)), Want: row(5, -4), Grad2: true},
@@ -197,7 +197,7 @@ func init() {
 		}, bad...),
 	}.op())
 	define(MinOf, reducer{
-		name: "minof", doc: "minof is the smallest element over the axes, which disappear. NaN stays out; over no elements, or NaN only, it is inf. Equal elements share the gradient equally, as in PyTorch's amin.",
+		name: "min_of", doc: "min_of is the smallest element over the axes, which disappear. NaN stays out; over no elements, or NaN only, it is inf. Equal elements share the gradient equally, as in PyTorch's amin.",
 		elems: numbers, init: highest, step: latest(loop.Min), fold: keep, grad: attained,
 		samples: append([]ir.Sample{
 			{Types: types(floats(2, 3)), Attrs: axes(1), In: data(row(1, 5, 3, -4, -5, -6)), Want: row(1, -6), Grad2: true},
@@ -222,13 +222,13 @@ func init() {
 		},
 	}.op())
 
-	define(ArgMax, arg("argmax", "argmax is the index of the first largest element along an axis, which disappears. NaN stays out; it is 0 if there is nothing else. Nothing flows back.",
+	define(ArgMax, arg("arg_max", "arg_max is the index of the first largest element along an axis, which disappears. NaN stays out; it is 0 if there is nothing else. Nothing flows back.",
 		lowest, func(e *ir.Emitter, x, best *loop.Val) *loop.Val { return e.Do(loop.Lt, best, x) }, row(1, 0)))
-	define(ArgMin, arg("argmin", "argmin is the index of the first smallest element along an axis, which disappears. NaN stays out; it is 0 if there is nothing else. Nothing flows back.",
+	define(ArgMin, arg("arg_min", "arg_min is the index of the first smallest element along an axis, which disappears. NaN stays out; it is 0 if there is nothing else. Nothing flows back.",
 		highest, func(e *ir.Emitter, x, best *loop.Val) *loop.Val { return e.Do(loop.Lt, x, best) }, row(0, 2)))
 
 	define(CumSum, ir.Op{
-		Name: "cumsum", Doc: "cumsum adds up along an axis: element i is the sum of the elements up to i, or of those before i if exclusive; from the end if reverse.",
+		Name: "cum_sum", Doc: "cum_sum adds up along an axis: element i is the sum of the elements up to i, or of those before i if exclusive; from the end if reverse.",
 		Args: unaryArgs, Attrs: []ir.Key{Axis, Exclusive, Reverse}, Traits: ir.Traits{Reduces: true}, Tol: 1e-5,
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := tensor(v, 0, numbers...); err != nil {
@@ -250,7 +250,7 @@ func init() {
 	})
 }
 
-// arg is argmax or argmin; the samples have the wanted indices of two rows.
+// arg is arg_max or arg_min; the samples have the wanted indices of two rows.
 func arg(name, doc string, init func(ir.Elem) float64, better func(e *ir.Emitter, x, best *loop.Val) *loop.Val, want []float64) ir.Op {
 	return ir.Op{
 		Name: name, Doc: doc, Args: unaryArgs, Attrs: []ir.Key{Axis}, Traits: ir.Traits{Reduces: true},

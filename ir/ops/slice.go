@@ -134,7 +134,7 @@ func init() {
 		},
 	})
 	define(DynSlice, ir.Op{
-		Name: "dynslice", Doc: "dynslice takes extent elements along an axis from the run-time index i on. A fault unless 0 <= i <= the extent of x - extent.",
+		Name: "dyn_slice", Doc: "dyn_slice takes extent elements along an axis from the run-time index i on. A fault unless 0 <= i <= the extent of x - extent.",
 		Args:  []ir.Arg{{Name: "x"}, {Name: "i", Doc: "i32 scalar"}},
 		Attrs: []ir.Key{Axis, Extent}, Traits: ir.Traits{Layout: true},
 		Infer: func(v *ir.Value) (ir.Type, error) {
@@ -182,7 +182,7 @@ func init() {
 		},
 	})
 	define(DynUpdate, ir.Op{
-		Name: "dynupdate", Doc: "dynupdate is x with y written over the elements from the run-time index i on along an axis. A fault unless y is inside x.",
+		Name: "dyn_update", Doc: "dyn_update is x with y written over the elements from the run-time index i on along an axis. A fault unless y is inside x.",
 		Args:  []ir.Arg{{Name: "x"}, {Name: "y"}, {Name: "i", Doc: "i32 scalar"}},
 		Attrs: []ir.Key{Axis}, Traits: ir.Traits{Layout: true},
 		Infer: func(v *ir.Value) (ir.Type, error) {

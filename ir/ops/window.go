@@ -268,7 +268,7 @@ func init() {
 
 	causal := []ir.Arg{{Name: "x"}, {Name: "dilation", Doc: "i32 scalar: distance of taps, a run-time number"}}
 	define(CausalWindow, ir.Op{
-		Name: "causalwindow", Doc: "causalwindow lays out windows that look back: x[B, T, C] becomes [B, T, K, C] with x[t - (K-1-k)*dilation], or 0 outside of x. K is extent, a constant.",
+		Name: "causal_window", Doc: "causal_window lays out windows that look back: x[B, T, C] becomes [B, T, K, C] with x[t - (K-1-k)*dilation], or 0 outside of x. K is extent, a constant.",
 		Args: causal, Attrs: []ir.Key{Extent}, Traits: ir.Traits{Layout: true},
 		Infer: inferCausal,
 		At: func(e *ir.Emitter, v *ir.Value, idx []loop.Index) *loop.Val {
@@ -287,7 +287,7 @@ func init() {
 		},
 	})
 	define(CausalFold, ir.Op{
-		Name: "causalfold", Doc: "causalfold is the transpose of causalwindow: y[B, T, K, C] becomes [B, T, C], the sum over k of y[t + (K-1-k)*dilation, k], with 0 outside of y.",
+		Name: "causal_fold", Doc: "causal_fold is the transpose of causal_window: y[B, T, K, C] becomes [B, T, C], the sum over k of y[t + (K-1-k)*dilation, k], with 0 outside of y.",
 		Args: []ir.Arg{{Name: "y"}, causal[1]}, Traits: ir.Traits{Reduces: true}, Tol: 1e-6,
 		Infer: func(v *ir.Value) (ir.Type, error) {
 			if err := tensor(v, 0, ir.F32); err != nil {
@@ -317,7 +317,7 @@ func init() {
 		},
 	})
 	define(CausalUnwindow, ir.Op{
-		Name: "causalunwindow", Doc: "causalunwindow looks at causal windows from the places they read: y[B, T, C] becomes [B, T, K, C] with y[t + (K-1-k)*dilation], or 0 outside of y.",
+		Name: "causal_unwindow", Doc: "causal_unwindow looks at causal windows from the places they read: y[B, T, C] becomes [B, T, K, C] with y[t + (K-1-k)*dilation], or 0 outside of y.",
 		Args: []ir.Arg{{Name: "y"}, causal[1]}, Attrs: []ir.Key{Extent}, Traits: ir.Traits{Layout: true},
 		Infer: inferCausal,
 		Expand: func(b *ir.Builder, v *ir.Value) *ir.Value {

@@ -1,0 +1,47 @@
+package ops
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+func TestManual(t *testing.T) {
+	text, ok := Manual("gather")
+	assert.True(t, ok)
+	assert.Equal(t, `gather x idx axis=
+
+gather takes the entries idx of x along an axis, which is replaced by the axes
+of idx. An index outside of the axis is a fault.
+
+operands
+  x
+  idx  i32; a fault if out of range
+
+attributes
+  axis  the axis worked along
+
+properties
+  meaning   one element from elements of the operands
+  gradient  yes
+
+examples
+  gather f32[3, 2]{0 1 2 3 4 5} i32[2, 2]{2 0 1 2} axis=0  = {4 5 0 1 2 3 4 5}
+  gather f32[2, 3]{0 1 2 3 4 5} i32[2]{2 0} axis=1  = {2 0 5 3}
+  gather i32[3]{7 8 9} i32{1} axis=0  = {8}
+  gather f32[3] f32 axis=0  error: operand idx is f32, want i32
+  gather f32[3] i32 axis=1  error: f32[3] has no axis 1
+`, text)
+
+	_, ok = Manual("frobnicate")
+	assert.False(t, ok)
+	all, _ := Manual("")
+	table := Markdown()
+	for _, op := range Table {
+		assert.Contains(t, all, "\n  "+op.Name+" ")
+		assert.Contains(t, table, "\n| `"+op.Name)
+		one, ok := Manual(op.Name)
+		assert.True(t, ok && strings.Contains(one, "gradient"), op.Name)
+	}
+}
