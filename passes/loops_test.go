@@ -152,7 +152,7 @@ func TestLoopsThroughPasses(t *testing.T) {
 	}{
 		{"recurrent", recurrent, map[string]int{"scan": 2, "sigmoid": 3, "tanh": 3, "scatter": 0}},
 		{"deep", deep, map[string]int{"scan": 4, "tanh": 1}},
-		{"attention", attention, map[string]int{"scan": 2, "maxof": 1}},
+		{"attention", attention, map[string]int{"scan": 2, "max_of": 1}},
 		{"penalised", penalised, nil},
 		{"embedded", embedded, map[string]int{"scan": 2, "gather": 1}},
 	} {
