@@ -193,8 +193,8 @@ func divLong(d, e Dim) (Dim, bool) {
 	return Dim{}, false
 }
 
-// FloorDiv returns floor(d / e): exact where it divides, a number for
-// constants, and an opaque atom otherwise.
+// FloorDiv returns floor(d / e): exact where it divides, or does so but for a
+// constant, a number for constants, and an opaque atom otherwise.
 func (d Dim) FloorDiv(e Dim) Dim {
 	if q, ok := d.Div(e); ok {
 		return q
@@ -208,7 +208,22 @@ func (d Dim) FloorDiv(e Dim) Dim {
 		}
 		return N(q)
 	}
+	if c := d.constant(); ok2 && m > 0 && c != 0 {
+		if q, ok := d.AddN(-c).Div(e); ok { // floor((m*q + c)/m) is q + floor(c/m)
+			return q.Add(N(c).FloorDiv(e))
+		}
+	}
 	return Dim{[]term{{1, []atom{{quo: &quotient{d, e}}}}}}
+}
+
+// constant is the constant term of d.
+func (d Dim) constant() int {
+	for _, t := range d.terms {
+		if len(t.atoms) == 0 {
+			return int(t.coef)
+		}
+	}
+	return 0
 }
 
 func normalise(ts []term) Dim {
