@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -145,29 +144,57 @@ func linreg() *loop.Program {
 	}
 }
 
-func TestLinreg(t *testing.T) {
-	p := linreg()
-	require.NoError(t, p.Verify(map[string]int{"N": 100}))
-	files, err := Generate(p, Options{Tests: true})
-	require.NoError(t, err)
-	start := time.Now()
+// compile generates packages into one module, vets it and runs the tests that
+// testdata/run has for them.
+func compile(t *testing.T, goVersion string, opt Options, programs ...*loop.Program) {
 	dir := t.TempDir()
-	if d := os.Getenv("KEEP"); d != "" {
+	if d := os.Getenv("LMC_KEEP"); d != "" {
 		dir = d
 	}
-	for _, f := range files {
-		name := filepath.Join(dir, f.Name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o777))
-		require.NoError(t, os.WriteFile(name, f.Data, 0o666))
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	mod := "module example.com/m\n\ngo " + goVersion + "\n"
+	if !opt.Standalone {
+		mod += "\nrequire github.com/lmc-lang/lmc v0.0.0\n\nreplace github.com/lmc-lang/lmc => " + root + "\n"
 	}
-	require.NoError(t, Check(files, ""))
-	t.Log(time.Since(start))
-	root, _ := filepath.Abs("..")
-	mod := "module linreg\n\ngo 1.26.0\n\nrequire github.com/lmc-lang/lmc v0.0.0\nreplace github.com/lmc-lang/lmc => " + root + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(mod), 0o666))
-	cmd := exec.Command("go", "vet", "./...")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", strings.TrimSpace(string(out)))
+	for _, p := range programs {
+		p := p
+		o := opt
+		o.ImportPath = "example.com/m/" + p.API.Package
+		files, err := Generate(p, o)
+		require.NoError(t, err)
+		require.NoError(t, Check(files, o.ImportPath))
+		_, err = Write(filepath.Join(dir, p.API.Package), files)
+		require.NoError(t, err)
+		src, err := os.ReadFile(filepath.Join("testdata", "run", p.API.Package+".go"))
+		if err == nil {
+			if !opt.Standalone {
+				src = []byte(strings.ReplaceAll(string(src), o.ImportPath+"/runtime", Module+"/runtime"))
+			}
+			if p.API.Float64 {
+				src = []byte(strings.ReplaceAll(string(src), "float32", "float64"))
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, p.API.Package, "run_test.go"), src, 0o666))
+		}
+	}
+	for _, args := range [][]string{{"vet", "./..."}, {"test", "./..."}} {
+		cmd := exec.Command("go", args...)
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "go %s: %s", args[0], strings.TrimSpace(string(out)))
+	}
+}
+
+func TestGeneratedPackages(t *testing.T) {
+	require.NoError(t, linreg().Verify(map[string]int{"N": 100}))
+	require.NoError(t, tiny().Verify(map[string]int{"B": 2, "T": 3, "P": 1, "N": 5}))
+	wide := tiny()
+	wide.API.Package, wide.API.Float64 = "tiny64", true
+	compile(t, "1.26.0", Options{Tests: true}, linreg(), tiny(), wide)
+}
+
+func TestStandalone(t *testing.T) {
+	compile(t, "1.24", Options{Tests: true, Standalone: true}, linreg())
 }

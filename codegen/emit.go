@@ -42,7 +42,7 @@ type file struct {
 // add appends declarations: Go text in which $Key stands for the value that
 // follows the key in kv.
 func (f *file) add(text string, kv ...string) {
-	f.decls = append(f.decls, fill(text, kv...))
+	f.decls = append(f.decls, strings.Trim(fill(text, kv...), "\n"))
 }
 
 // fill replaces $Key by its value.
@@ -58,7 +58,7 @@ func fill(text string, kv ...string) string {
 	for _, p := range ps {
 		flat = append(flat, p.key, p.value)
 	}
-	return strings.Trim(strings.NewReplacer(flat...).Replace(text), "\n")
+	return strings.NewReplacer(flat...).Replace(text)
 }
 
 // render makes the files.
@@ -94,10 +94,21 @@ func (g *gen) renderFile(f *file) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	if err := j.Render(&b); err != nil {
-		msg, _, _ := strings.Cut(err.Error(), " while formatting source")
-		return nil, fmt.Errorf("bug in codegen: %s does not parse: %s", f.name, msg)
+		msg, src, _ := strings.Cut(err.Error(), " while formatting source:\n")
+		return nil, fmt.Errorf("bug in codegen: %s does not parse: %s%s", f.name, msg, around(src, msg))
 	}
 	return groupImports(b.Bytes()), nil
+}
+
+// around is the lines of src near the position in a message.
+func around(src, msg string) string {
+	var line, col int
+	if _, err := fmt.Sscanf(msg, "Error %d:%d:", &line, &col); err != nil {
+		return ""
+	}
+	lines := strings.Split(src, "\n")
+	lo, hi := max(line-4, 0), min(line+2, len(lines))
+	return "\n" + strings.Join(lines[min(lo, hi):hi], "\n")
 }
 
 // path is the import path of a package by its name.
