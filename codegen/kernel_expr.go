@@ -142,7 +142,7 @@ func parseSpelling(s string) spelling {
 				if n, ok := precedence[w]; ok && strings.HasSuffix(s[:i], " ") {
 					need = n + 1
 				} else {
-					need = unary
+					need = primary // of a sign: --x is no expression
 				}
 			}
 			if op := operator(i + 2); op != "" {
@@ -225,9 +225,6 @@ func (p *kernelPrinter) instrExpr(s *loop.Instr) expr {
 func (p *kernelPrinter) val(v *loop.Val) expr {
 	if c := p.plan.free[v]; c != nil {
 		return p.instrExpr(c)
-	}
-	if p.plan.counters[v] != nil {
-		p.plan.counterUsed[v] = true
 	}
 	e, ok := p.vals[v]
 	if !ok {

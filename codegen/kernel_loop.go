@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -35,7 +36,9 @@ func (p *kernelPrinter) loop(s *loop.For) {
 	if s.Comment != "" {
 		p.line("// %s", strings.Join(strings.Fields(s.Comment), " "))
 	}
-	p.line("%s {", head())
+	p.line("%s {", head(func(name string) bool {
+		return slices.ContainsFunc(body, func(line string) bool { return mentions(line, name) })
+	}))
 	if first != "" {
 		p.line("%s", first)
 	}
@@ -49,7 +52,7 @@ func (p *kernelPrinter) loop(s *loop.For) {
 // header opens the block of a loop and cuts the rows that it runs along. It
 // returns the head of the loop, to be asked for when the body is printed, and
 // the first line of the body, if any.
-func (p *kernelPrinter) header(s *loop.For) (head func() string, first string) {
+func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bool) string, first string) {
 	rows := p.planRows(s)
 	if rows.exact {
 		return p.rowHeader(s, rows)
@@ -69,9 +72,9 @@ func (p *kernelPrinter) header(s *loop.For) (head func() string, first string) {
 		p.open()
 		name = p.pick(name)
 		p.vals[s.Var] = variable(name)
-		p.addressRows(rows, s, name)
-		return func() string {
-			if !p.plan.counterUsed[s.Var] {
+		p.addressRows(rows, name)
+		return func(used func(string) bool) string {
+			if !used(name) {
 				return "for range " + to.text
 			}
 			return fmt.Sprintf("for %s := range %s", name, to.text)
@@ -100,8 +103,8 @@ func (p *kernelPrinter) header(s *loop.For) (head func() string, first string) {
 	if s.After != nil {
 		p.vals[s.After] = variable(name)
 	}
-	p.addressRows(rows, s, name)
-	return func() string {
+	p.addressRows(rows, name)
+	return func(func(string) bool) string {
 		if s.Step == 1 {
 			return fmt.Sprintf("for %s; %s < %s; %s++", start, name, to.text, name)
 		}
@@ -112,7 +115,7 @@ func (p *kernelPrinter) header(s *loop.For) (head func() string, first string) {
 func startsAtZero(b loop.Bound) bool { return b.Val == nil && b.Dim.Is(0) }
 
 // rowHeader is header for a loop along rows of exactly its length.
-func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func() string, first string) {
+func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func(used func(name string) bool) string, first string) {
 	p.cutRows(rows)
 	over := ""
 	for _, r := range rows.list {
@@ -131,8 +134,11 @@ func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func() strin
 		first = fmt.Sprintf("%s := %s + %s", name, p.bound(s.From).in(4), counter)
 	}
 	p.vals[s.Var] = variable(name)
-	p.addressRows(rows, s, counter)
-	return func() string {
+	p.addressRows(rows, counter)
+	return func(used func(string) bool) string {
+		if !used(counter) && first == "" {
+			return "for range " + over
+		}
 		if rows.start != "" {
 			return fmt.Sprintf("for %s := %s; %s < %s; %s++", name, rows.start, name, rows.n.text, name)
 		}

@@ -334,7 +334,7 @@ func (p *kernelPrinter) rowName(b *loop.Buffer, from string) string {
 }
 
 // addressRows tells the open block how elements of the rows are written.
-func (p *kernelPrinter) addressRows(plan *rowPlan, s *loop.For, counter string) {
+func (p *kernelPrinter) addressRows(plan *rowPlan, counter string) {
 	f := p.locals[len(p.locals)-1]
 	for _, a := range plan.addresses {
 		f.addresses[a.key()] = a
@@ -342,7 +342,6 @@ func (p *kernelPrinter) addressRows(plan *rowPlan, s *loop.For, counter string) 
 	here := f.rows
 	for _, r := range plan.list {
 		for i, key := range r.keys {
-			p.plan.counterUsed[s.Var] = true
 			at := counter
 			if r.shifts[i] > 0 {
 				at = fmt.Sprintf("%s+%d", counter, r.shifts[i])

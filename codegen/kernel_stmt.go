@@ -32,9 +32,7 @@ func (p *kernelPrinter) stmt(s loop.Stmt) {
 		if p.plan.forwarded(s) {
 			e = p.rounded(e)
 		}
-		if dst := p.element(s.Buf, s.At); dst != e.text { // it may have been loaded from there
-			p.assign(dst, e)
-		}
+		p.assign(p.element(s.Buf, s.At), e)
 	case *loop.For:
 		p.loop(s)
 	case *loop.If:

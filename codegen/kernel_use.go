@@ -60,8 +60,6 @@ type usage struct {
 	carried map[*loop.Val]bool // classes
 	afters  map[*loop.Val]*loop.For
 
-	counterUsed map[*loop.Val]bool
-
 	defs    map[*loop.Val]path
 	instrs  map[*loop.Val]*loop.Instr
 	loads   map[*loop.Val]*loop.Load
@@ -85,7 +83,7 @@ type use struct {
 
 func planUsage(k *loop.Kernel) *usage {
 	u := &usage{
-		free: map[*loop.Val]*loop.Instr{}, inline: map[*loop.Val]bool{}, counters: map[*loop.Val]*loop.For{}, counterUsed: map[*loop.Val]bool{}, afters: map[*loop.Val]*loop.For{}, carried: map[*loop.Val]bool{},
+		free: map[*loop.Val]*loop.Instr{}, inline: map[*loop.Val]bool{}, counters: map[*loop.Val]*loop.For{}, afters: map[*loop.Val]*loop.For{}, carried: map[*loop.Val]bool{},
 		defs: map[*loop.Val]path{}, instrs: map[*loop.Val]*loop.Instr{}, loads: map[*loop.Val]*loop.Load{}, uses: map[*loop.Val][]use{},
 		rep: map[*loop.Val]*loop.Val{}, members: map[*loop.Val][]*loop.Val{}, nonnegs: map[*loop.Val]bool{},
 		alias: map[*loop.Buffer]*loop.Buffer{}, body: k.Body, paths: map[loop.Stmt]path{},

@@ -48,7 +48,7 @@ func NewCase(k *loop.Kernel, d dims, ints []int, seed uint64) *Case {
 
 var sampleNames = []string{
 	"relu", "gemm33", "matmul", "softmax", "layerNorm", "gelu", "embed", "scatter", "cumsum", "conv", "argmax",
-	"swap", "causal", "transpose", "dropout", "axpy", "hostScalars", "mask", "sumAll", "sorted", "band", "stacked", "unroll",
+	"swap", "causal", "transpose", "dropout", "axpy", "hostScalars", "mask", "sumAll", "sorted", "band", "stacked", "unroll", "swapEnds", "modulo",
 }
 
 func sym(s string) loop.Dim { return loop.Sym(s) }
@@ -397,6 +397,31 @@ var samples = map[string]sample{
 			})
 		})
 	}, []dims{{"B": 2, "T": 3}, {"B": 0, "T": 3}}, nil},
+
+	"swapEnds": {func(b *loop.Builder) {
+		n := sym("T").AddN(2)
+		x, y := b.Buffer("x", loop.F32, n, false), b.Buffer("y", loop.F32, n, true)
+		b.Range("i", n, func(i *loop.Val) { b.Store(y, loop.At(i), b.Load(x, loop.At(i))) })
+		first, last := loop.AtDim(loop.N(0)), loop.AtDim(sym("T").AddN(1))
+		v := b.Load(y, first)
+		b.Store(y, first, b.Load(y, last))
+		b.Store(y, last, v)
+		b.Range("i", sym("T"), func(i *loop.Val) {
+			here, next := loop.At(i), loop.At(i).Add(loop.AtDim(loop.N(1)))
+			v, w := b.Load(y, here), b.Load(y, next)
+			b.Store(y, here, b.Do(loop.Neg, w))
+			b.Store(y, next, v)
+		})
+	}, []dims{{"T": 0}, {"T": 3}}, nil},
+
+	"modulo": {func(b *loop.Builder) {
+		y := b.Buffer("y", loop.I32, sym("T"), true)
+		b.Range("i", sym("T"), func(i *loop.Val) {
+			k := b.Do(loop.Mod, i, b.Const(loop.Int, -3)) // never positive
+			k = b.Do(loop.Add, b.Do(loop.Mod, k, b.Const(loop.Int, 5)), b.Do(loop.Mul, b.Do(loop.Div, k, b.Const(loop.Int, 2)), b.Const(loop.Int, 10)))
+			b.Store(y, loop.At(i), b.ConvertTo(loop.I32, k))
+		})
+	}, []dims{{"T": 7}}, nil},
 
 	"unroll": {func(b *loop.Builder) {
 		n := sym("T")
