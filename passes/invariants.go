@@ -6,10 +6,10 @@ import (
 )
 
 // invariants computes before a loop what is the same in each of its
-// iterations. Constants, layout ops and random draws stay inside unless
-// something that moves needs them: they cost nothing there, and memory
-// outside. A carried value that never changes becomes an invariant, and
-// constants come in from outside.
+// iterations. Constants, layout ops, random draws and cheap ops on something
+// smaller than their result stay inside unless something that moves needs
+// them: they cost little there, and memory outside. A carried value that never
+// changes becomes an invariant, and constants come in from outside.
 func invariants(f *ir.Func) (*ir.Func, error) {
 	var fail error
 	g, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
@@ -122,12 +122,24 @@ func moveOut(g ops.Graph, l ops.Loop) *ir.Value {
 		varies[p.ID] = i < 1+len(l.Inits)+len(l.Slices)
 	}
 	worth := make([]bool, len(f.Values)) // itself or something it is computed from costs time
+	reads := make([]int, len(f.Values))  // elements of the largest parameter that it is computed from
 	for i, v := range f.Values {
+		if v.Op == ir.Param {
+			reads[i] = estimate(v.Type.Len())
+			continue
+		}
 		for _, a := range v.Args {
 			varies[i] = varies[i] || varies[a.ID]
 			worth[i] = worth[i] || worth[a.ID]
+			reads[i] = max(reads[i], reads[a.ID])
 		}
-		worth[i] = worth[i] || v.Op != ir.Param && !v.Op.Layout && !v.Op.Source
+		switch cheap := v.Op.Lane != nil && !v.Op.Costly; {
+		case v.Op.Layout, v.Op.Source:
+		case cheap:
+			worth[i] = worth[i] || estimate(v.Type.Len()) <= reads[i]
+		default:
+			worth[i] = true
+		}
 	}
 	// What moves: the last values of costly chains. A layout op after them stays inside.
 	moves := make([]bool, len(f.Values))

@@ -68,9 +68,9 @@ var List = []*Pass{
 	},
 	{
 		Name:  "simplify.2",
-		Doc:   "simplify.2 is simplify on the derived functions.",
-		After: []After{{"derive", "gradients are written without regard to cost"}},
-		Run:   each(simplify),
+		Doc:   "simplify.2 is simplify on the derived functions; stop has done its work and goes.",
+		After: []After{{"derive", "gradients are written without regard to cost, and need stop"}},
+		Run:   each(simplifyLate),
 	},
 	{
 		Name:  "cse.2",
@@ -79,10 +79,10 @@ var List = []*Pass{
 		Run:   each(cse),
 	},
 	{
-		Name:  "sums",
-		Doc:   "sums takes contractions that a loop only adds up out of it: one large contraction instead of many small ones.",
+		Name:  "batch",
+		Doc:   "batch takes contractions out of loops: one large contraction instead of many small ones.",
 		After: []After{{"cse.2", "operands that are collected already are not collected again"}},
-		Run:   each(sums),
+		Run:   each(batch),
 	},
 	{
 		Name:  "invariants.2",
@@ -91,9 +91,21 @@ var List = []*Pass{
 		Run:   each(invariants),
 	},
 	{
+		Name:  "simplify.3",
+		Doc:   "simplify.3 is simplify after loops have changed.",
+		After: []After{{"batch", "what it takes out of loops meets what is there"}, {"invariants.2", "constants have come into loops"}},
+		Run:   each(simplifyLate),
+	},
+	{
+		Name:  "cse.3",
+		Doc:   "cse.3 is cse after loops have changed.",
+		After: []After{{"batch", "both directions of a loop take the same work out"}},
+		Run:   each(cse),
+	},
+	{
 		Name:  "dce.2",
 		Doc:   "dce.2 is dce on the derived functions: gradients that nobody asked for and values kept for them.",
-		After: []After{{"cse.2", "the loops that were merged away are unused"}},
+		After: []After{{"cse.3", "what was merged away is unused"}},
 		Run:   each(dce),
 		Holds: noUnused,
 	},

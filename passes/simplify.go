@@ -10,13 +10,18 @@ import (
 // simplify applies the identities of the ops (Op.Fold, by building everything
 // again) and the rules below, which need more context, until none applies.
 // Sums are regrouped, so results may differ by rounding; nothing else does.
-func simplify(f *ir.Func) (*ir.Func, error) {
+func simplify(f *ir.Func) (*ir.Func, error) { return simplifyWith(f, false) }
+
+// simplifyLate is simplify when there are no more gradients to take.
+func simplifyLate(f *ir.Func) (*ir.Func, error) { return simplifyWith(f, true) }
+
+func simplifyWith(f *ir.Func, late bool) (*ir.Func, error) {
 	for range 8 {
-		s := &simplifier{uses: map[*ir.Value]int{}}
+		s := &simplifier{uses: map[*ir.Value]int{}, late: late}
 		n := f.Uses()
 		var fail error
 		g, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
-			attrs, err := withBodies(v, simplify)
+			attrs, err := withBodies(v, func(f *ir.Func) (*ir.Func, error) { return simplifyWith(f, late) })
 			if err != nil {
 				fail = err
 				return nil
@@ -41,6 +46,7 @@ func simplify(f *ir.Func) (*ir.Func, error) {
 type simplifier struct {
 	uses    map[*ir.Value]int // of new values so far: by values of the old function
 	changed bool
+	late    bool // no gradients are taken any more
 }
 
 // once reports whether v has a single use.
@@ -86,6 +92,12 @@ func init() {
 		{"gather at start, start+1, ... = slice", ops.Gather, gatherOfRun},
 		{"mulz(x, y) = x * y if y is finite", ops.Mulz, mulzOfFinite},
 		{"a loop of one iteration is its body", ops.Scan, singleIteration},
+		{"stop x = x when gradients have been taken", ops.Stop, func(s *simplifier, _ ops.Graph, v *ir.Value) *ir.Value {
+			if s.late {
+				return v.Args[0]
+			}
+			return nil
+		}},
 	}
 }
 
