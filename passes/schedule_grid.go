@@ -16,6 +16,10 @@ func gridify(b *loop.Builder, parallel map[*loop.Val]bool) {
 	k := b.K
 	uses := usesOf(k)
 	k.Body = joinLoops(b, k.Body, uses, parallel)
+	if k.Grid != nil {
+		k.Grid.Grain = grainOf(k)
+		return
+	}
 	at := -1
 	for i, s := range k.Body {
 		switch s := s.(type) {
@@ -44,14 +48,39 @@ func gridify(b *loop.Builder, parallel map[*loop.Val]bool) {
 		}
 		mergeByDivision(b, f, inner)
 	}
-	piece := blockCost(f.Body).flops.Add(loop.N(1))
-	grain := loop.N(1)
-	if c, ok := piece.Const(); ok {
-		grain = loop.N(max(1, worthADispatch/max(c, 1)))
-	}
 	lo, hi := b.NewVal(loop.Int, "lo"), b.NewVal(loop.Int, "hi")
-	k.Grid = &loop.Grid{Lo: lo, Hi: hi, N: f.To.Dim, Grain: grain}
+	k.Grid = &loop.Grid{Lo: lo, Hi: hi, N: f.To.Dim}
 	f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
+	k.Grid.Grain = grainOf(k)
+}
+
+// grainOf is the number of pieces of k's grid that are worth a dispatch. Where
+// the cost of a piece is symbolic it is taken for large.
+func grainOf(k *loop.Kernel) ir.Dim {
+	w := pieceCost(k)
+	if c, ok := w.flops.Add(w.loads).Const(); ok {
+		return loop.N(max(1, worthADispatch/max(c, 1)))
+	}
+	return loop.N(1)
+}
+
+// pieceCost is what one piece of the grid of k costs.
+func pieceCost(k *loop.Kernel) work {
+	var sum work
+	walk(k.Body, func(s loop.Stmt) {
+		f, ok := s.(*loop.For)
+		if !ok || f.To.Val != k.Grid.Hi || f.From.Val != k.Grid.Lo {
+			return
+		}
+		w := blockCost(f.Body)
+		if f.Step > 1 {
+			if whole, ok := w.over(f.Step); ok {
+				w = whole
+			}
+		}
+		sum = sum.plus(w)
+	})
+	return sum
 }
 
 func innermost(f *loop.For) bool {
@@ -225,14 +254,7 @@ func (w work) over(n int) (work, bool) {
 func setCost(k *loop.Kernel) {
 	w := blockCost(k.Body)
 	if k.Grid != nil {
-		// The grid's loop counted once.
-		var rest work
-		for _, s := range k.Body {
-			if f, ok := s.(*loop.For); ok && f.To.Val == k.Grid.Hi {
-				rest = blockCost(f.Body)
-			}
-		}
-		w = rest.times(k.Grid.N)
+		w = pieceCost(k).times(k.Grid.N)
 	}
 	k.Cost.FLOPs = w.flops
 	for _, b := range k.Bufs {

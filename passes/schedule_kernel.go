@@ -48,6 +48,7 @@ type kernelBuilder struct {
 	updates []int
 	// parallel has the counters of loops whose iterations are independent.
 	parallel map[*loop.Val]bool
+	names    bufferNames
 }
 
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as
@@ -56,6 +57,7 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}}
 	b.K.Doc = doc
 	names := bufferNames{}
+	b.names = names
 	for i, p := range body.Params {
 		if c := params[i].counter; c != "" {
 			continue
@@ -76,7 +78,16 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 			b.bind(p, nil, b.ConvertTo(loop.I32, b.counter(c)))
 		}
 	}
-	b.naive()
+	switch p := planBody(body, b.in); p.kind {
+	case rows:
+		b.rows(p)
+	case columns:
+		b.columns(p)
+	case contraction:
+		b.contraction(p)
+	default:
+		b.naive()
+	}
 	return b.finish()
 }
 
@@ -121,6 +132,14 @@ func (b *kernelBuilder) nest(shape []ir.Dim, body func(idx []loop.Index)) {
 		}
 		body(idx)
 	})
+}
+
+// steps is For in steps of n; after becomes the counter at which the rest begins.
+func (b *kernelBuilder) steps(name string, from, to loop.Bound, n int, init []*loop.Val, after **loop.Val, body func(i *loop.Val, phi []*loop.Val) []*loop.Val) []*loop.Val {
+	out := b.For(name, from, to, n, init, body)
+	*after = b.NewVal(loop.Int, name)
+	b.LastLoop().After = *after
+	return out
 }
 
 // naive computes every result in loops of its own.

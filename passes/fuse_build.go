@@ -1,0 +1,222 @@
+package passes
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/ops"
+)
+
+// A bareBuilder copies values without the identities of their ops, which might
+// give another value than the one that was planned.
+type bareBuilder struct{ *ir.Builder }
+
+func (b *bareBuilder) copy(v *ir.Value, args []*ir.Value) *ir.Value {
+	c := *v
+	c.Args = args
+	c.ID = len(b.F.Values)
+	b.F.Values = append(b.F.Values, &c)
+	return &c
+}
+
+// rebuildScan applies l to args, the operands of the old one.
+func rebuildScan(b *ir.Builder, l ops.Loop, args []*ir.Value) *ir.Value {
+	if l.Trip != nil {
+		l.Trip, args = args[0], args[1:]
+	}
+	n, m := len(l.Inits), len(l.Slices)
+	l.Inits, l.Slices, l.Invariants = args[:n], args[n:n+m], args[n+m:]
+	return ops.On(b).Scan(l)
+}
+
+// commonScope is the layer that all values were written in.
+func commonScope(vs []*ir.Value) string {
+	var common []string
+	for i, v := range vs {
+		path := strings.Split(v.Scope, ".")
+		if v.Scope == "" {
+			path = nil
+		}
+		if i == 0 {
+			common = path
+			continue
+		}
+		n := 0
+		for n < len(common) && n < len(path) && common[n] == path[n] {
+			n++
+		}
+		common = common[:n]
+	}
+	return strings.Join(common, ".")
+}
+
+// groupName names what a group computes after the ops that cost most.
+func groupName(p *plan) string {
+	if p.kind == contraction {
+		return "dot"
+	}
+	var names []string
+	for _, v := range p.members {
+		if v.Op.Reduces && len(names) < 2 && (len(names) == 0 || names[len(names)-1] != v.Op.Name) {
+			names = append(names, v.Op.Name)
+		}
+	}
+	if len(names) == 0 {
+		name := p.members[len(p.members)-1].Op.Name
+		for _, v := range p.members {
+			if v.Op.Costly {
+				name = v.Op.Name
+			}
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, " ")
+}
+
+// expand replaces composite ops by what they are made of, also in loops.
+func expand(f *ir.Func) (*ir.Func, error) {
+	for range 20 {
+		again := false
+		g, err := mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+			switch {
+			case v.Op.Expand != nil:
+				w := b.Copy(v, args)
+				if w.Op.Expand != nil {
+					again = true
+					w = w.Op.Expand(b, w)
+				}
+				return w, nil
+			case v.Op == ops.Scan:
+				l := ops.LoopOf(v)
+				var err error
+				if l.Body, err = expand(l.Body); err != nil {
+					return nil, err
+				}
+				return rebuildScan(b, l, args), nil
+			}
+			return b.Copy(v, args), nil
+		})
+		if err != nil || !again {
+			return g, err
+		}
+		f = g
+	}
+	return nil, fmt.Errorf("bug in pass fuse: %s does not stop expanding", f.Name)
+}
+
+// mapFunc copies f value by value and drops what is unused then.
+func mapFunc(f *ir.Func, each func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error)) (*ir.Func, error) {
+	b := ir.NewBuilder(f.Name)
+	b.F.Doc = f.Doc
+	env := make([]*ir.Value, len(f.Values))
+	for _, v := range f.Values {
+		if v.Op == ir.Param {
+			env[v.ID] = b.Param(v.Scope, v.Type)
+			continue
+		}
+		b.Pos, b.Scope = v.Pos, v.Scope
+		args := make([]*ir.Value, len(v.Args))
+		for i, a := range v.Args {
+			args[i] = env[a.ID]
+		}
+		var err error
+		if env[v.ID], err = each(b, v, args); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]*ir.Value, len(f.Results))
+	for i, r := range f.Results {
+		results[i] = env[r.ID]
+	}
+	g, err := b.Return(results...)
+	if err != nil {
+		return nil, err
+	}
+	return dropUnusedValues(g), nil
+}
+
+// dropUnusedValues drops the values of f that nothing reads.
+func dropUnusedValues(f *ir.Func) *ir.Func {
+	n := f.Uses()
+	for i := len(f.Values) - 1; i >= 0; i-- {
+		if v := f.Values[i]; n[i] == 0 && v.Op != ir.Param {
+			for _, a := range v.Args {
+				n[a.ID]--
+			}
+		}
+	}
+	b := &bareBuilder{ir.NewBuilder(f.Name)}
+	b.F.Doc = f.Doc
+	env := make([]*ir.Value, len(f.Values))
+	for i, v := range f.Values {
+		switch {
+		case v.Op == ir.Param:
+			env[i] = b.Param(v.Scope, v.Type)
+		case n[i] > 0:
+			args := make([]*ir.Value, len(v.Args))
+			for k, a := range v.Args {
+				args[k] = env[a.ID]
+			}
+			env[i] = b.copy(v, args)
+		}
+	}
+	for _, r := range f.Results {
+		b.F.Results = append(b.F.Results, env[r.ID])
+	}
+	return b.F
+}
+
+// arrangeDots gives every contraction operands that its loops can walk: where
+// the innermost axis of the result is strided in its operand and nothing else
+// is contiguous, the operand is transposed first.
+func arrangeDots(f *ir.Func) (*ir.Func, error) {
+	fu := newFuser(f)
+	return mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		if v.Op != ops.Dot {
+			return b.Copy(v, args), nil
+		}
+		p := &plan{inside: map[*ir.Value]bool{}}
+		form := p.formOf(v, fu.see)
+		spec, _ := ops.ParseContraction(ops.Spec.Of(v))
+		if form.kind != general || len(form.columns) == 0 || len(form.summed) == 0 {
+			return b.Copy(v, args), nil
+		}
+		last := form.columns[0]
+		letters := []string{spec.X, spec.Y}
+		for i := range letters {
+			if !containsRune(letters[i], last) || containsRune(letters[1-i], last) || lastLong(v.Args[i], letters[i]) == last {
+				continue
+			}
+			k := strings.IndexRune(letters[i], last)
+			perm := []int{}
+			for a := range letters[i] {
+				if a != k {
+					perm = append(perm, a)
+				}
+			}
+			perm = append(perm, k)
+			moved := ""
+			for _, a := range perm {
+				moved += letters[i][a : a+1]
+			}
+			letters[i] = moved
+			args[i] = ops.On(b).Transpose(args[i], perm...)
+			return ops.On(b).Dot(letters[0]+","+letters[1]+"->"+spec.Out, args[0], args[1]), nil
+		}
+		return b.Copy(v, args), nil
+	})
+}
+
+// lastLong is the letter of the last axis of x that is longer than 1.
+func lastLong(x *ir.Value, letters string) rune {
+	last := rune(0)
+	for i, r := range letters {
+		if !x.Type.Shape[i].Is(1) {
+			last = r
+		}
+	}
+	return last
+}
+
+func containsRune(s string, r rune) bool { return strings.ContainsRune(s, r) }
