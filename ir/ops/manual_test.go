@@ -1,10 +1,13 @@
 package ops
 
 import (
+	"flag"
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 func TestManual(t *testing.T) {
@@ -44,4 +47,19 @@ examples
 		one, ok := Manual(op.Name)
 		assert.True(t, ok && strings.Contains(one, "gradient"), op.Name)
 	}
+}
+
+var update = flag.Bool("update", false, "rewrite docs/operations.md")
+
+// TestMarkdown keeps the page of the documentation equal to the table.
+func TestMarkdown(t *testing.T) {
+	const page = "../../docs/operations.md"
+	want := "# Operations\n\nPrinted from the op table by `go test ./ir/ops -update`; `lmc ops name` shows operands, attributes and examples.\n\n" + Markdown()
+	if *update {
+		require.Empty(t, os.Getenv("CI"), "-update is refused in CI")
+		require.NoError(t, os.WriteFile(page, []byte(want), 0o644))
+	}
+	got, err := os.ReadFile(page)
+	require.NoError(t, err)
+	assert.Equal(t, want, string(got))
 }
