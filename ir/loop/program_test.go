@@ -122,8 +122,10 @@ func TestProgramVerify(t *testing.T) {
 				c.Kernel = &k
 			}
 		}},
-		"length":       {"has 15 elements, wants 16 = 16", func(p *loop.Program) { call(p, 0, 0).Args[0].Len = loop.N(15) }},
-		"type":         {"is not f32", func(p *loop.Program) { call(p, 1, 0).Args[0] = loop.Ref{Space: loop.Key, Elem: loop.I32, Len: loop.N(3)} }},
+		"length": {"has 15 elements, wants 16 = 16", func(p *loop.Program) { call(p, 0, 0).Args[0].Len = loop.N(15) }},
+		"type": {"is not f32", func(p *loop.Program) {
+			call(p, 1, 0).Args[0] = loop.Ref{Space: loop.Key, Elem: loop.I32, Len: loop.N(3)}
+		}},
 		"not written":  {"was not written", func(p *loop.Program) { p.Procs[1].Steps = p.Procs[1].Steps[1:] }},
 		"argument":     {"writes to arg(x).f32", func(p *loop.Program) { call(p, 1, 2).Args[1] = call(p, 1, 0).Args[0] }},
 		"no parameter": {"no such parameter", func(p *loop.Program) { call(p, 1, 0).Args[0].Name = "z" }},

@@ -95,12 +95,16 @@ func TestVerifyBuilt(t *testing.T) {
 			b.If(b.Const(loop.Bool, 1), func() []*loop.Val { return []*loop.Val{b.Const(loop.F32, 1)} },
 				func() []*loop.Val { return []*loop.Val{b.Const(loop.I32, 1)} })
 		}},
-		"nil operand":    {"operand of add is nil", func(b *loop.Builder) { b.Emit(&loop.Instr{Op: loop.Add, Dst: b.NewVal(loop.F32, ""), Args: []*loop.Val{nil, nil}}) }},
+		"nil operand": {"operand of add is nil", func(b *loop.Builder) {
+			b.Emit(&loop.Instr{Op: loop.Add, Dst: b.NewVal(loop.F32, ""), Args: []*loop.Val{nil, nil}})
+		}},
 		"no op":          {"does not exist", func(b *loop.Builder) { b.Emit(&loop.Instr{Op: 200, Dst: b.NewVal(loop.F32, "")}) }},
 		"buffer of ints": {"tensors of int do not exist", func(b *loop.Builder) { b.Buffer("x", loop.Int, one, false) }},
 		"name":           {"not an identifier", func(b *loop.Builder) { b.Buffer("a.b", loop.F32, one, false) }},
-		"carry":          {"a carry is not complete", func(b *loop.Builder) { b.Emit(&loop.For{Var: b.NewVal(loop.Int, ""), Step: 1, Carry: []*loop.Carry{{}}}) }},
-		"size":           {"not an identifier", func(b *loop.Builder) { b.SizeOf(loop.Sym("a b")) }},
+		"carry": {"a carry is not complete", func(b *loop.Builder) {
+			b.Emit(&loop.For{Var: b.NewVal(loop.Int, ""), Step: 1, Carry: []*loop.Carry{{}}})
+		}},
+		"size": {"not an identifier", func(b *loop.Builder) { b.SizeOf(loop.Sym("a b")) }},
 	} {
 		err := build(c.f)
 		if c.want == "" {
