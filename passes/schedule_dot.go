@@ -16,9 +16,10 @@ type dotEmitter struct {
 	spec   ops.Contraction
 	finish []*ir.Value // results computed from the dot
 	at     map[rune]loop.Index
-	sum    storage // where the sums are, unless they stay in registers
-	kept   bool    // the dot is a result
-	split  bool    // tiles of one element: its sum in several parts
+	joined map[rune]ir.Dim // extents of letters that stand for several axes
+	sum    storage         // where the sums are, unless they stay in registers
+	kept   bool            // the dot is a result
+	split  bool            // tiles of one element: its sum in several parts
 }
 
 // contraction emits a group around a dot.
@@ -30,11 +31,15 @@ func (b *kernelBuilder) contraction(p *plan) {
 			d.finish = append(d.finish, v)
 		}
 	}
-	if d.f.kind == tiles || len(d.f.columns) == 0 {
+	inRegisters := d.f.kind == tiles || len(d.f.columns) == 0
+	if !inRegisters {
+		d.sum = d.home()
+	}
+	d.joinLetters()
+	if inRegisters {
 		d.tiles()
 		return
 	}
-	d.sum = d.home()
 	d.outer(append(append([]rune(nil), d.f.batch...), d.initRows()...), func() { d.rowBlocks() })
 }
 
@@ -66,7 +71,78 @@ func (d *dotEmitter) sameRows(o *ir.Value) bool {
 }
 
 func (d *dotEmitter) extent(r rune) ir.Dim {
+	if n, ok := d.joined[r]; ok {
+		return n
+	}
 	return d.spec.Extent(r, d.p.dot.Arg(0), d.p.dot.Arg(1))
+}
+
+// joinLetters drops axes of extent 1 and makes one axis of two neighbours that
+// are one run of memory wherever they occur.
+func (d *dotEmitter) joinLetters() {
+	d.joined = map[rune]ir.Dim{}
+	f := *d.f
+	d.f = &f
+	lists := []*[]rune{&f.batch, &f.rows, &f.columns, &f.summed}
+	for _, list := range lists {
+		var long []rune
+		for _, r := range *list {
+			if d.extent(r).Is(1) {
+				d.at[r] = loop.Index{}
+			} else {
+				long = append(long, r)
+			}
+		}
+		*list = long
+	}
+	vars := map[rune]*loop.Val{}
+	body := d.trial(vars)
+	for _, list := range lists {
+		for i := len(*list) - 2; i >= 0; i-- {
+			a, b := (*list)[i], (*list)[i+1]
+			if !joint(body, vars[a], vars[b], d.extent(b)) {
+				continue
+			}
+			d.joined[b] = d.extent(a).Mul(d.extent(b))
+			d.at[a] = loop.Index{}
+			*list = append((*list)[:i:i], (*list)[i+1:]...)
+		}
+	}
+}
+
+// trial emits everything that one product and one element of the result take
+// into a kernel of its own, with a counter for each letter.
+func (d *dotEmitter) trial(vars map[rune]*loop.Val) []loop.Stmt {
+	e := newEmitter("trial")
+	e.in = d.in
+	for v, known := range d.memo {
+		e.memo[v] = known
+	}
+	b := *d.kernelBuilder
+	b.emitter = e
+	t := *d
+	t.kernelBuilder = &b
+	t.at = map[rune]loop.Index{}
+	for r, x := range d.at {
+		t.at[r] = x
+	}
+	for _, list := range [][]rune{d.f.batch, d.f.rows, d.f.columns, d.f.summed} {
+		for _, r := range list {
+			vars[r] = e.NewVal(loop.Int, "")
+			t.at[r] = loop.At(vars[r])
+		}
+	}
+	t.operand(0)
+	t.operand(1)
+	idx := t.index(2)
+	x := e.NewVal(d.p.dot.Type.Elem, "")
+	if d.sum.buf != nil {
+		t.Store(d.sum.buf, d.sum.address(idx), x)
+	}
+	e.bind(d.p.dot, idx, x)
+	t.follow()
+	t.store(d.p.dot, idx, x)
+	return e.K.Body
 }
 
 // index is the position of an operand (0, 1) or the result (2) for the current
@@ -262,10 +338,7 @@ func (d *dotEmitter) rowBlock(letter rune, block []loop.Index) {
 	if len(d.finish) == 0 && len(d.out[v]) < 2 {
 		return
 	}
-	for i := range block {
-		if letter != 0 {
-			d.at[letter] = block[i]
-		}
+	finish := func() {
 		d.loops(f.columns, func() {
 			idx := d.index(2)
 			x := d.Load(d.sum.buf, d.sum.address(idx))
@@ -276,6 +349,20 @@ func (d *dotEmitter) rowBlock(letter rune, block []loop.Index) {
 			}
 		})
 	}
+	if len(block) == 1 {
+		if letter != 0 {
+			d.at[letter] = block[0]
+		}
+		finish()
+		return
+	}
+	from := d.IndexVal(block[0])
+	to := d.IndexVal(block[0].Add(loop.AtDim(loop.N(len(block)))))
+	d.For(strings.ToLower(string(letter)), loop.Bound{Val: from}, loop.Bound{Val: to}, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
+		d.at[letter] = loop.At(i)
+		finish()
+		return nil
+	})
 }
 
 // sumBlocks loops over the summed letters, the last one n at a time.

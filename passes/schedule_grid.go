@@ -65,23 +65,7 @@ func grainOf(k *loop.Kernel) ir.Dim {
 }
 
 // pieceCost is what one piece of the grid of k costs.
-func pieceCost(k *loop.Kernel) work {
-	var sum work
-	walk(k.Body, func(s loop.Stmt) {
-		f, ok := s.(*loop.For)
-		if !ok || f.To.Val != k.Grid.Hi || f.From.Val != k.Grid.Lo {
-			return
-		}
-		w := blockCost(f.Body)
-		if f.Step > 1 {
-			if whole, ok := w.over(f.Step); ok {
-				w = whole
-			}
-		}
-		sum = sum.plus(w)
-	})
-	return sum
-}
+func pieceCost(k *loop.Kernel) work { return blockCost(k.Body, k.Grid.Hi) }
 
 func innermost(f *loop.For) bool {
 	for _, s := range f.Body {
@@ -212,7 +196,12 @@ func flopsOf(s *loop.Instr) int {
 	return 1
 }
 
-func blockCost(body []loop.Stmt) work {
+// blockRows is what a loop over a run-time range counts as: the rows of a block
+// of a contraction.
+const blockRows = 2
+
+// blockCost is about what body does; loops up to piece count once.
+func blockCost(body []loop.Stmt, piece *loop.Val) work {
 	var sum work
 	for _, s := range body {
 		switch s := s.(type) {
@@ -221,38 +210,52 @@ func blockCost(body []loop.Stmt) work {
 		case *loop.Load, *loop.Store:
 			sum.loads = sum.loads.AddN(1)
 		case *loop.If:
-			sum = sum.plus(blockCost(s.Then)).plus(blockCost(s.Else))
+			sum = sum.plus(blockCost(s.Then, piece)).plus(blockCost(s.Else, piece))
 		case *loop.For:
-			if s.From.Val != nil && s.To.Val == nil {
-				continue // the rest of a loop in steps; the main loop counts for both
-			}
+			inner := blockCost(s.Body, piece)
 			n := s.To.Dim.Sub(s.From.Dim)
-			inner := blockCost(s.Body)
-			if s.To.Val != nil {
+			switch {
+			case piece != nil && s.To.Val == piece:
 				n = loop.N(1)
+			case s.To.Val != nil:
+				n = loop.N(blockRows)
 			}
+			if s.From.Val != nil && s.After == nil && (s.To.Val == nil || s.To.Val == piece) && isRest(body, s.From.Val) {
+				continue // the main loop counts for both
+			}
+			inner = inner.times(n)
 			if s.Step > 1 {
-				if whole, ok := inner.times(n).over(s.Step); ok {
-					sum = sum.plus(whole)
-					continue
-				}
-				n = n.FloorDiv(loop.N(s.Step))
+				inner = work{part(inner.flops, s.Step), part(inner.loads, s.Step)}
 			}
-			sum = sum.plus(inner.times(n))
+			sum = sum.plus(inner)
 		}
 	}
 	return sum
 }
 
-func (w work) over(n int) (work, bool) {
-	f, ok1 := w.flops.Div(loop.N(n))
-	l, ok2 := w.loads.Div(loop.N(n))
-	return work{f, l}, ok1 && ok2
+// isRest reports whether a loop from v is the rest of one in steps.
+func isRest(body []loop.Stmt, v *loop.Val) bool {
+	for _, s := range body {
+		if f, ok := s.(*loop.For); ok && f.After == v {
+			return true
+		}
+	}
+	return false
+}
+
+// part is about d/n.
+func part(d ir.Dim, n int) ir.Dim {
+	var sum ir.Dim
+	for _, t := range d.Terms() {
+		t.Coef = max(1, t.Coef/n)
+		sum = sum.Add(monomial(t))
+	}
+	return sum
 }
 
 // setCost fills in what one call of k does.
 func setCost(k *loop.Kernel) {
-	w := blockCost(k.Body)
+	w := blockCost(k.Body, nil)
 	if k.Grid != nil {
 		w = pieceCost(k).times(k.Grid.N)
 	}
