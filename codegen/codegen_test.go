@@ -99,8 +99,8 @@ func linreg() *loop.Program {
 		b.K.Doc = "host computes the learning rate of a step"
 		b.K.Wide = true
 		b.Buffer("step", loop.I32, n(1), false)
-		R := b.Buffer("LR", loop.F32, n(1), false)
-		b.Store(b.Buffer("lr", loop.F32, n(1), true), loop.Index{}, b.Load(R, loop.Index{}))
+		R := b.Buffer("options", loop.F32, n(1), false)
+		b.Store(b.Buffer("scalars", loop.F32, n(1), true), loop.Index{}, b.Load(R, loop.Index{}))
 	}
 	w, bias := ref(loop.Weights, "", n(0), n(D)), ref(loop.Weights, "", n(D), n(1))
 	p0, g0 := ref(loop.Arena, "", n(0), N), ref(loop.Arena, "", N, N)

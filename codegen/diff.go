@@ -26,7 +26,7 @@ func Diff(name, a, b string) string {
 		}
 		// A hunk goes on while the equal lines between differences are few.
 		hi, last := lo, lo
-		for ; hi < len(edits) && hi-last <= 2*diffContext; hi++ {
+		for ; hi < len(edits) && hi-last <= 2*diffContext+1; hi++ {
 			if edits[hi].op != ' ' {
 				last = hi
 			}

@@ -42,6 +42,10 @@ func newGen(p *loop.Program, opt Options) (*gen, error) {
 	return g, g.analyse()
 }
 
+// packageNames are the names that every generated package may declare.
+const packageNames = `Weights NewWeights InitWeights Session NewSession ModelHash ParamCount ArenaBytes KernelPath
+	params memory modelName need span inUse ownMeta copyParams floatTable ramp`
+
 // claimNames takes the names of the exported API and reports clashes between
 // what the text declares and what every package has.
 func (g *gen) claimNames() error {
@@ -49,7 +53,7 @@ func (g *gen) claimNames() error {
 	g.fields = newScope("floats", "ints", "flags", "weights", "grads", "moments", "scalars", "key",
 		"cacheFloats", "cacheInts", "cacheFlags", "floatSlots", "intSlots", "flagSlots",
 		"floatCopies", "intCopies", "flagCopies", "grow", "m")
-	for _, n := range strings.Fields("Weights NewWeights InitWeights Session NewSession ModelHash ParamCount ArenaBytes KernelPath params memory modelName") {
+	for _, n := range strings.Fields(packageNames) {
 		g.top[n] = true
 	}
 	session := scope{}

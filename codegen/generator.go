@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -23,10 +24,23 @@ func (g *gen) generator(x *loop.Generator) error {
 	if err != nil {
 		return err
 	}
+	// What is no method of the session becomes one that is not exported.
+	var hidden []*loop.Entry
+	hide := func(e *loop.Entry, name, doc string) *loop.Entry {
+		c := *e
+		c.Args = slices.Clone(e.Args)
+		for i := range c.Args {
+			c.Args[i].Default = nil
+		}
+		c.Name, c.Doc = name, name+" "+doc
+		hidden = append(hidden, &c)
+		return &c
+	}
 	step := x.Step.Name
 	if !g.isEntry(x.Step) {
-		return fmt.Errorf("bug in codegen: the step of %s is no entry point", x.Name)
+		step = hide(x.Step, "step"+x.Name, "scores the next token.").Name
 	}
+	sample := hide(x.Sample, "sample"+x.Name, "picks a token by its scores.")
 	f := g.file(strings.ToLower(x.Name) + "_gen.go")
 	var fields, values strings.Builder
 	for _, o := range x.Options {
@@ -50,21 +64,12 @@ func (g *gen) generator(x *loop.Generator) error {
 	if doc == "" {
 		doc = fmt.Sprintf("%s continues a text by %s, one token at a time.", x.Name, step)
 	}
-	// The sampler is an entry point that is not exported.
-	sample := *x.Sample
-	sample.Name = "sample" + x.Name
-	sample.Doc = sample.Name + " picks a token by its scores."
-	g.procs[sample.Proc] = g.procs[x.Sample.Proc]
-	args := []string{"token", "scores.Data"}
-	args[1] = "scores"
-	for i, a := range sample.Args[1:] {
+	args := []string{"token", "scores"}
+	for i, a := range x.Sample.Args[1:] {
 		args = append(args, optionArg(x, i, a))
 	}
 	if sample.Random {
 		args = append(args, "runtime.Mix(o.Seed, uint64(filled))")
-	}
-	for i := range sample.Args {
-		sample.Args[i].Default = nil
 	}
 	stepArgs := make([]string, len(x.Step.Args))
 	stepArgs[ids], stepArgs[pos] = "runtime.Tensor2[int32]{Data: next, Shape: [2]int{1, len(next)}}", "filled"
@@ -76,7 +81,6 @@ func (g *gen) generator(x *loop.Generator) error {
 	if x.Stop >= 0 {
 		stopText = fmt.Sprintf("if token[0] == %d {\nreturn\n}\n", x.Stop)
 	}
-	g.uses["errors"] = true
 	f.add(`
 // $NameOptions are the numbers of $Name that can be chosen.
 type $NameOptions struct {
@@ -127,11 +131,13 @@ func (s *Session) $Name(prompt []int32, o $NameOptions) iter.Seq2[int32, error] 
 }`, "Name", x.Name, "fields", fields.String(), "values", values.String(), "doc", commentText(doc), "stop", stop,
 		"scores", g.tensor(x.Step.Results[0].Elem, len(x.Step.Results[0].Shape)), "step", step, "call", strings.Join(call, ", "),
 		"sample", sample.Name, "args", strings.Join(args, ", "), "stopText", stopText)
-	text, err := g.entry(&sample)
-	if err != nil {
-		return err
+	for _, e := range hidden {
+		text, err := g.entry(e)
+		if err != nil {
+			return err
+		}
+		f.add("$text", "text", text)
 	}
-	f.add("$text", "text", text)
 	return nil
 }
 

@@ -17,7 +17,7 @@ var predeclared = strings.Fields(`
 	panic print println real recover rune string true uint uint16 uint32 uint64 uint8 uintptr _`)
 
 // ours are the names that generated functions use for themselves.
-var ours = strings.Fields(`dst err m n o ok out s seed t w`)
+var ours = strings.Fields(`dst err m n o ok out s seed t w need inUse modelName batch shape`)
 
 // A scope hands out names, each once.
 type scope map[string]bool

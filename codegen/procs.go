@@ -36,7 +36,10 @@ func (g *gen) analyse() error {
 		roots = append(roots, t.Loss.Proc, t.Apply)
 	}
 	for _, x := range g.api.Generators {
-		roots = append(roots, x.Step.Proc, x.Sample.Proc)
+		if !g.isEntry(x.Step) {
+			roots = append(roots, x.Step.Proc)
+		}
+		roots = append(roots, x.Sample.Proc)
 	}
 	for _, r := range roots {
 		if r == nil {
@@ -55,6 +58,9 @@ func (g *gen) analyse() error {
 		if x.name == "" {
 			return fmt.Errorf("bug in codegen: kernel %s is not in the list of the program", k.Name)
 		}
+	}
+	for _, x := range g.order {
+		x.names(g.top)
 	}
 	return nil
 }
@@ -155,15 +161,16 @@ func (g *gen) visit(r *loop.Proc) error {
 		return fmt.Errorf("bug in pass plan: procedure %s uses loop counters %v, but is inside of %v", r.Name, x.vars, r.Vars)
 	}
 	x.method = g.fields.pick(lower(r.Name), "Run")
-	x.names()
 	g.procs[r] = x
 	g.order = append(g.order, x)
 	return nil
 }
 
 // names gives every parameter and loop counter of a procedure its Go name.
-func (x *proc) names() {
-	s := newScope("m")
+// None hides a function of the package.
+func (x *proc) names(top scope) {
+	s := top.clone()
+	s["m"] = true
 	x.locals = map[string]string{}
 	for _, n := range x.syms {
 		x.locals["sym "+n] = s.pick(n)
@@ -232,8 +239,18 @@ func (g *gen) procText(x *proc) (string, error) {
 	if doc == "" {
 		doc = "computes " + x.Name
 	}
-	fmt.Fprintf(&b, "// %s %s.\nfunc (m *memory) %s(%s) {\n", x.method, strings.TrimSuffix(lower(doc), "."), x.method, g.procParams(x))
-	for _, s := range x.Steps {
+	doc = strings.TrimSuffix(lower(strings.TrimSpace(doc)), ".")
+	if first, rest, ok := strings.Cut(doc, " "); ok && strings.EqualFold(first, x.Name) {
+		doc = rest
+	}
+	fmt.Fprintf(&b, "%s\nfunc (m *memory) %s(%s) {\n", commentText(wrap(x.method+" "+doc+".")), x.method, g.procParams(x))
+	for i, s := range x.Steps {
+		if i > 0 && i%stepsPerFunc == 0 {
+			// The compiler takes more than linear time for a long function.
+			next := fmt.Sprintf("%sPart%d", x.method, i/stepsPerFunc+1)
+			fmt.Fprintf(&b, "m.%s(%s)\n}\n\n// %s goes on with %s.\nfunc (m *memory) %s(%s) {\n",
+				next, strings.Join(g.procArgs(x, x), ", "), next, x.method, next, g.procParams(x))
+		}
 		switch s := s.(type) {
 		case *loop.Call:
 			b.WriteString(g.callText(x, s) + "\n")
@@ -245,6 +262,28 @@ func (g *gen) procText(x *proc) (string, error) {
 	}
 	b.WriteString("}")
 	return b.String(), nil
+}
+
+// stepsPerFunc is the number of calls after which a procedure goes on in another
+// function.
+const stepsPerFunc = 500
+
+// procArgs are the arguments with which procedure x calls b.
+func (g *gen) procArgs(x, b *proc) []string {
+	var args []string
+	for _, n := range b.syms {
+		args = append(args, x.sym(n))
+	}
+	for _, n := range b.vars {
+		args = append(args, x.locals["var "+n])
+	}
+	for _, v := range b.args {
+		args = append(args, x.locals["arg "+v.name])
+	}
+	for _, v := range b.results {
+		args = append(args, x.locals["result "+v.name])
+	}
+	return args
 }
 
 // procParams is the parameter list of a procedure: sizes and counters, then
@@ -290,21 +329,8 @@ func grouped(names, types []string) []string {
 func (g *gen) loopText(x *proc, l *loop.Loop) string {
 	b := g.procs[l.Body]
 	counter := x.locals["var "+l.Var]
-	var args []string
-	for _, n := range b.syms {
-		args = append(args, x.sym(n))
-	}
-	counts := false
-	for _, n := range b.vars {
-		counts = counts || n == l.Var
-		args = append(args, x.locals["var "+n])
-	}
-	for _, v := range b.args {
-		args = append(args, x.locals["arg "+v.name])
-	}
-	for _, v := range b.results {
-		args = append(args, x.locals["result "+v.name])
-	}
+	args := g.procArgs(x, b)
+	counts := slices.Contains(b.vars, l.Var)
 	n := dimExpr(l.N, x.sym, false)
 	if l.NRef != nil {
 		n = "int(" + g.element(x, *l.NRef) + ")"
@@ -334,6 +360,9 @@ func (g *gen) memoryOf(x *proc, r loop.Ref) string {
 	case loop.Result:
 		return x.locals["result "+r.Name]
 	case loop.ConstTable:
+		if g.isLazy(r.Name) {
+			return g.tableName(r.Name) + "()"
+		}
 		return g.tableName(r.Name)
 	}
 	return "m." + g.field(r.Space, r.Elem)

@@ -1,6 +1,8 @@
 package codegen
 
 import (
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -45,6 +47,14 @@ func (g *gen) tables() error {
 		if n != len(t.Data) {
 			return fmt.Errorf("bug in codegen: table %s has %d elements, not %d", t.Name, len(t.Data), n)
 		}
+		if n > maxLiteral {
+			f.add(`
+// $name is $table of the model: $type, decoded when it is first used.
+var $name = sync.OnceValue(func() []$elem {
+	return $decode(`+"`\n$data`"+`)
+})`, "name", g.tableVar(t), "table", t.Name, "type", tableType(t), "elem", g.elem(t.Elem), "decode", g.decoder(t.Elem), "data", g.encode(t))
+			continue
+		}
 		per := 8
 		if len(t.Shape) > 0 {
 			if last := t.Shape[len(t.Shape)-1]; last > 0 && last <= 16 {
@@ -67,6 +77,54 @@ var $name = []$elem{
 $rows}`, "name", g.tableVar(t), "table", t.Name, "type", tableType(t), "elem", g.elem(t.Elem), "rows", rows.String())
 	}
 	return nil
+}
+
+// maxLiteral is the number of elements up to which a table is a literal.
+const maxLiteral = 4096
+
+// isLazy is whether a table is a function that decodes it when it is needed.
+func (g *gen) isLazy(name string) bool {
+	for _, t := range g.api.Tables {
+		if t.Name == name {
+			return len(t.Data) > maxLiteral
+		}
+	}
+	return false
+}
+
+// decoder is the function that decodes tables of an element type.
+func (g *gen) decoder(e loop.Elem) string {
+	switch {
+	case e == loop.I32:
+		return "runtime.Int32Table"
+	case e == loop.Bool:
+		return "runtime.BoolTable"
+	case g.api.Float64:
+		return "runtime.Float64Table"
+	}
+	return "runtime.Float32Table"
+}
+
+// encode is the elements of a table, little endian, in lines of base64.
+func (g *gen) encode(t *loop.TableData) string {
+	var raw []byte
+	for _, x := range t.Data {
+		switch {
+		case t.Elem == loop.I32:
+			raw = binary.LittleEndian.AppendUint32(raw, uint32(int32(x)))
+		case t.Elem == loop.Bool:
+			raw = append(raw, map[bool]byte{true: 1}[x != 0])
+		case g.api.Float64:
+			raw = binary.LittleEndian.AppendUint64(raw, math.Float64bits(x))
+		default:
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(float32(x)))
+		}
+	}
+	var b strings.Builder
+	for line := range slices.Chunk(raw, 57) {
+		b.WriteString(base64.StdEncoding.EncodeToString(line) + "\n")
+	}
+	return b.String()
 }
 
 func tableType(t *loop.TableData) string {

@@ -199,9 +199,9 @@ func tiny() *loop.Program {
 	{
 		host.K.Wide = true
 		host.K.Doc = "the rate falls with the steps"
-		step, lr := host.Buffer("step", I, n(1), false), host.Buffer("lr", F, n(1), false)
+		step, lr := host.Buffer("step", I, n(1), false), host.Buffer("options", F, n(1), false)
 		rate := host.Do(loop.Div, host.Load(lr, loop.Index{}), host.ConvertTo(F, host.Do(loop.Add, host.Load(step, loop.Index{}), host.Const(I, 1))))
-		host.Store(host.Buffer("rate", F, n(1), true), loop.Index{}, rate)
+		host.Store(host.Buffer("scalars", F, n(1), true), loop.Index{}, rate)
 	}
 	x := ref(loop.Arg, "x", n(0), B.MulN(D))
 	dw := strided(ref(loop.Grads, "", n(V*D), n(D)), "l", n(D))

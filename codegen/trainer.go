@@ -16,6 +16,8 @@ type trainer struct {
 	carried map[int]int  // argument that is carried over: the result it comes from
 	from    map[int]bool // results that are carried over
 	slots   [3]int
+	moment  map[string]string // tables of the moments
+	host    string            // name of the function that computes the scalars
 }
 
 func (g *gen) trainers() error {
@@ -25,8 +27,8 @@ func (g *gen) trainers() error {
 		for _, c := range t.Carried {
 			x.carried[c.Arg], x.from[c.Result] = c.Result, true
 		}
-		if len(t.Loss.Results) == 0 || len(t.Loss.Results[0].Shape) > 0 {
-			return fmt.Errorf("bug in pass derive: the first result of %s is not a scalar loss", t.Name)
+		if len(t.Loss.Results) == 0 {
+			return fmt.Errorf("bug in pass derive: %s has no loss", t.Name)
 		}
 		if err := x.print(g.file(strings.ToLower(t.Name) + "_gen.go")); err != nil {
 			return err
@@ -218,26 +220,12 @@ func (t *trainer) typ(f *file, kv []string) {
 			fmt.Fprintf(&fields, "%s []%s\n", lower(t.metricField(i))+"Data", g.elem(r.Elem))
 		}
 	}
-	if t.Host != nil && len(t.Host.Bufs) > 0 {
-		var in, ins, outs int
-		for _, b := range t.Host.Bufs {
-			switch {
-			case b.Out:
-				outs++
-			case b.Elem == loop.I32:
-				ins++
-			default:
-				in++
-			}
+	if n := t.hostScalars(); n > 0 {
+		fields.WriteString("host struct { // arguments and results of the scalars' function\nstep [1]int32\n")
+		if len(t.Options) > 0 {
+			fmt.Fprintf(&fields, "options [%d]float64\n", len(t.Options))
 		}
-		fields.WriteString("host struct { // arguments and results of the scalars' function\n")
-		if ins > 0 {
-			fmt.Fprintf(&fields, "ints [%d]int32\n", ins)
-		}
-		if in > 0 {
-			fmt.Fprintf(&fields, "floats [%d]float64\n", in)
-		}
-		fmt.Fprintf(&fields, "scalars [%d]float64\n}\n", outs)
+		fmt.Fprintf(&fields, "scalars [%d]float64\n}\n", n)
 	}
 	if g.uses["scalars"] && len(t.Scalars) > 0 {
 		init.WriteString("s.m.scalars = make([]$float, $scalars)\n")
@@ -360,7 +348,7 @@ func (t *trainer) evaluate() (text string, names, types []string, err error) {
 	for i, r := range e.Results {
 		name := carriedResult(t, i)
 		switch {
-		case len(r.Shape) == 0:
+		case i == 0 || len(r.Shape) == 0: // of a loss for each example there is the mean
 			slot := g.slot(r.Elem, &t.slots)
 			outs[r.Name] = "s.m." + slotSlice(slot)
 			switch {
@@ -539,7 +527,7 @@ func (t *trainer) accumulateScalar() int {
 func (t *trainer) update(f *file, kv []string) error {
 	g := t.g
 	var host string
-	if t.Host != nil && len(t.Host.Bufs) > 0 {
+	if t.hostScalars() > 0 {
 		var err error
 		if host, err = t.hostCall(); err != nil {
 			return err
@@ -567,78 +555,48 @@ func (s *$Name) update() {
 	return nil
 }
 
-func (t *trainer) hostName() string { return lower(t.Name) + "Scalars" }
-
-// hostCall prints the evaluation of the scalars of a step.
-func (t *trainer) hostCall() (string, error) {
-	var b strings.Builder
-	var args []string
-	in, floats, integers, outs := 0, 0, 0, 0
-	for _, buf := range t.Host.Bufs {
-		if buf.Out {
-			args = append(args, fmt.Sprintf("s.host.scalars[%d:%d]", outs, outs+1))
-			if outs >= len(t.Scalars) {
-				return "", fmt.Errorf("bug in pass scalars: %s has more results than %d", t.Host.Name, len(t.Scalars))
-			}
-			outs++
-			continue
-		}
-		value, err := t.hostInput(in, buf)
-		if err != nil {
-			return "", err
-		}
-		in++
-		if buf.Elem == loop.I32 {
-			fmt.Fprintf(&b, "s.host.ints[%d] = %s\n", integers, value)
-			args = append(args, fmt.Sprintf("s.host.ints[%d:%d]", integers, integers+1))
-			integers++
-		} else {
-			fmt.Fprintf(&b, "s.host.floats[%d] = %s\n", floats, value)
-			args = append(args, fmt.Sprintf("s.host.floats[%d:%d]", floats, floats+1))
-			floats++
-		}
+func (t *trainer) hostName() string {
+	if t.host == "" {
+		t.host = t.g.top.pick(lower(t.Name) + "Scalars")
 	}
-	if len(KernelSyms(t.Host))+len(t.Host.Ints) > 0 {
-		return "", fmt.Errorf("bug in pass scalars: %s is not a function of step and options", t.Host.Name)
-	}
-	fmt.Fprintf(&b, "%s(%s)\n", t.hostName(), strings.Join(args, ", "))
-	fmt.Fprintf(&b, "for i, x := range s.host.scalars {\ns.m.scalars[i] = %s(x)\n}\n", t.g.float())
-	return b.String(), nil
+	return t.host
 }
 
-// hostInput is the value of an input of the scalars' function: the step is
-// called step, the others are options, by name.
-func (t *trainer) hostInput(i int, b *loop.Buffer) (string, error) {
-	convert := func(value string, integer bool) string {
-		switch {
-		case b.Elem == loop.I32:
-			return "int32(" + value + ")"
-		case integer:
-			return "float64(" + value + ")"
+// hostScalars is the number of scalars that the host computes.
+func (t *trainer) hostScalars() int {
+	if t.Host == nil {
+		return 0
+	}
+	n, _ := t.Host.Bufs[len(t.Host.Bufs)-1].Len.Const()
+	return n
+}
+
+// hostCall prints the evaluation of the scalars of a step. Its kernel has the
+// buffers step, options and scalars.
+func (t *trainer) hostCall() (string, error) {
+	k := t.Host
+	if len(k.Bufs) != 3 || k.Bufs[0].Elem != loop.I32 || k.Bufs[0].Out || k.Bufs[1].Out || !k.Bufs[2].Out ||
+		len(KernelSyms(k))+len(k.Ints) > 0 || !k.Bufs[1].Len.Is(len(t.Options)) || t.hostScalars() > len(t.Scalars) {
+		return "", fmt.Errorf("bug in pass schedule: %s is not a function of the step and %d options to %d scalars", k.Name, len(t.Options), len(t.Scalars))
+	}
+	var b strings.Builder
+	b.WriteString("s.host.step[0] = int32(s.steps)\n")
+	options := "nil"
+	if len(t.Options) > 0 {
+		var values []string
+		for _, o := range t.Options {
+			v := "s.options." + o.Name
+			if o.Integer {
+				v = "float64(" + v + ")"
+			}
+			values = append(values, v)
 		}
-		return value
+		fmt.Fprintf(&b, "s.host.options = [...]float64{%s}\n", strings.Join(values, ", "))
+		options = "s.host.options[:]"
 	}
-	if b.Name == "step" || i == 0 && len(t.Options) == 0 {
-		return convert("s.steps", true), nil
-	}
-	for _, o := range t.Options {
-		if strings.EqualFold(identifier(o.Name), identifier(b.Name)) {
-			return convert("s.options."+o.Name, o.Integer), nil
-		}
-	}
-	n := 0
-	for _, b := range t.Host.Bufs {
-		if !b.Out {
-			n++
-		}
-	}
-	if n == len(t.Options)+1 { // by position
-		if i == 0 {
-			return convert("s.steps", true), nil
-		}
-		return convert("s.options."+t.Options[i-1].Name, t.Options[i-1].Integer), nil
-	}
-	return "", fmt.Errorf("bug in pass scalars: %s wants %s, which is no option of %s", t.Host.Name, b.Name, t.Name)
+	fmt.Fprintf(&b, "%s(s.host.step[:], %s, s.host.scalars[:])\n", t.hostName(), options)
+	fmt.Fprintf(&b, "for i, x := range s.host.scalars {\ns.m.scalars[i] = %s(x)\n}\n", t.g.float())
+	return b.String(), nil
 }
 
 // gradients prints Gradients.

@@ -65,7 +65,13 @@ func (t *trainer) momentNames() []string {
 }
 
 func (t *trainer) momentVar(name string) string {
-	return lower(t.Name) + upper(identifier(name)) + "Params"
+	if t.moment == nil {
+		t.moment = map[string]string{}
+	}
+	if t.moment[name] == "" {
+		t.moment[name] = t.g.top.pick(lower(t.Name) + upper(identifier(name)) + "Params")
+	}
+	return t.moment[name]
 }
 
 // momentTable prints where the moments lie, and how they start.
@@ -150,14 +156,17 @@ func (s *$Name) Save(out io.Writer) error {
 // never a part.
 func (s *$Name) SaveFile(name string) error { return runtime.WriteFileAtomic(name, s.Save) }
 
-// Load continues from a checkpoint: what follows has the same bits as if
-// training had not been interrupted.
+// Load continues from a checkpoint of a model with the same tensors: with the
+// same text and options, what follows has the same bits as if training had not
+// been interrupted.
 func (s *$Name) Load(r io.Reader) error {
 	if err := s.acquire("Load"); err != nil {
 		return err
 	}
 	defer s.release()
-	at, err := runtime.LoadCheckpoint(r, s.place(), s.sections()...)
+	want := s.place()
+	want.Hash = "" // the text may have changed
+	at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
 	if err != nil {
 		return err
 	}
