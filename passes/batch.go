@@ -182,8 +182,9 @@ type collector struct {
 }
 
 // stackOf is how to get the stack of the value x of the body after the loop:
-// its index among the results, or -1 if it is known before it.
-func (c *collector) stackOf(x *ir.Value) (index, axis int) {
+// its index among the results, or -1 if it is known before it. If it has to be
+// collected, it is along axis prefer.
+func (c *collector) stackOf(x *ir.Value, prefer int) (index, axis int) {
 	if a := c.k.axis(x); a >= 0 {
 		return -1, a
 	}
@@ -192,8 +193,9 @@ func (c *collector) stackOf(x *ir.Value) (index, axis int) {
 			return i, c.axes[i-len(c.l.Inits)]
 		}
 	}
-	c.results, c.axes = append(c.results, x), append(c.axes, 0)
-	return len(c.results) - 1, 0
+	prefer = min(prefer, x.Type.Rank())
+	c.results, c.axes = append(c.results, x), append(c.axes, prefer)
+	return len(c.results) - 1, prefer
 }
 
 // there reports whether the stack of x takes no more memory.
@@ -238,8 +240,14 @@ func (c *collector) sumOf(i int) *afterLoop {
 	if n > 8*estimate(d.Type.Len()) {
 		return nil
 	}
-	xi, xa := c.stackOf(x)
-	yi, ya := c.stackOf(y)
+	var xi, xa, yi, ya int
+	if c.there(x) { // y beside x, so that both are read in the same order
+		xi, xa = c.stackOf(x, 0)
+		yi, ya = c.stackOf(y, xa)
+	} else {
+		yi, ya = c.stackOf(y, 0)
+		xi, xa = c.stackOf(x, ya)
+	}
 	s := dotSpec(d)
 	r := freeLetter(s)
 	return &afterLoop{i, func(t *ir.Value) *ir.Value {
@@ -254,7 +262,7 @@ func (c *collector) plainSumOf(i int) *afterLoop {
 		return nil
 	}
 	x := s.Args[0]
-	xi, xa := c.stackOf(x)
+	xi, xa := c.stackOf(x, 0)
 	axes := []int{xa}
 	for _, a := range ops.Axes.Of(s) {
 		if a >= xa {
@@ -299,7 +307,7 @@ func (c *collector) productAt(i int) *afterLoop {
 	if top.axis(r) < 0 {
 		return nil
 	}
-	xi, xa := c.stackOf(x)
+	xi, xa := c.stackOf(x, out)
 	return &afterLoop{i, func(t *ir.Value) *ir.Value {
 		top := newStacker(c.k.g, c.l)
 		top.base = map[*ir.Value]int{x: xa}

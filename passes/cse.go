@@ -80,7 +80,7 @@ func key(op *ir.Op, args []*ir.Value, attrs []ir.Setting) string {
 func unifyLoop(g ops.Graph, l ops.Loop) *ir.Value {
 	r := reshape(l)
 	n, m := 1+len(l.Inits), 1+len(l.Inits)+len(l.Slices)
-	changed := false
+	some := false
 	for i := n; i < len(r.param); i++ {
 		for j := n; j < i; j++ {
 			same := i < m && l.Slices[i-n] == l.Slices[j-n] && l.InAxes[i-n] == l.InAxes[j-n]
@@ -88,25 +88,25 @@ func unifyLoop(g ops.Graph, l ops.Loop) *ir.Value {
 				same = l.Invariants[i-m] == l.Invariants[j-m]
 			}
 			if same && r.param[j] == kept {
-				r.param[i], changed = j, true
+				r.param[i], some = j, true
 				break
 			}
 		}
 	}
 	for i, j := range equalCarries(l) {
 		if j != i {
-			r.param[1+i], r.result[i], changed = 1+j, j, true
+			r.param[1+i], r.result[i], some = 1+j, j, true
 		}
 	}
 	for i := n - 1; i < len(r.result); i++ {
 		for j := n - 1; j < i; j++ {
 			if l.Body.Results[i] == l.Body.Results[j] && l.OutAxes[i-n+1] == l.OutAxes[j-n+1] {
-				r.result[i], changed = j, true
+				r.result[i], some = j, true
 				break
 			}
 		}
 	}
-	if !changed {
+	if !some {
 		return nil
 	}
 	r.clean = cse

@@ -23,35 +23,35 @@ func invariants(f *ir.Func) (*ir.Func, error) {
 		}
 		l := ops.LoopWith(v, args)
 		l.Body = attrs[len(attrs)-1].Func()
-		w := importConstants(g, l)
-		if w.Op == ops.Scan {
-			w = moveOut(g, ops.LoopOf(w))
-		}
-		return w
+		nl, like := importConstants(g, l)
+		return like(moveOut(g, nl))
 	})
 	if fail != nil {
 		return nil, fail
 	}
-	return g, err
+	if err != nil {
+		return nil, err
+	}
+	return sweep(g)
 }
 
-// importConstants appends l with constant operands computed inside and carried
-// values that never change as invariants.
-func importConstants(g ops.Graph, l ops.Loop) *ir.Value {
+// importConstants is l with constant operands computed inside and carried
+// values that never change as invariants; see changed for like.
+func importConstants(g ops.Graph, l ops.Loop) (nl ops.Loop, like func(ops.Loop) *ir.Value) {
 	r := reshape(l)
-	changed := false
+	some := false
 	n, m := 1+len(l.Inits), 1+len(l.Inits)+len(l.Slices)
 	for i, x := range l.Slices {
 		if x.Op == ops.Const {
 			p := l.Slice(i)
 			r.inside[n+i] = func(g ops.Graph) *ir.Value { return g.Like(p, ops.Fill.Of(x)) }
-			changed = true
+			some = true
 		}
 	}
 	for i, x := range l.Invariants {
 		if x.Op.Source && len(x.Args) == 0 {
 			r.inside[m+i] = func(g ops.Graph) *ir.Value { return g.Copy(x, nil) }
-			changed = true
+			some = true
 		}
 	}
 	var still []int
@@ -61,8 +61,8 @@ func importConstants(g ops.Graph, l ops.Loop) *ir.Value {
 			r.outside[i], r.result[i] = x, gone
 		}
 	}
-	if !changed && len(still) == 0 {
-		return g.Scan(l)
+	if !some && len(still) == 0 {
+		return l, g.Scan
 	}
 	// A carried value becomes an invariant by way of a body with one more parameter.
 	if len(still) > 0 {
@@ -74,25 +74,7 @@ func importConstants(g ops.Graph, l ops.Loop) *ir.Value {
 		}
 	}
 	r.clean = sweep
-	return lastLoop(g, remake(g, l, r))
-}
-
-// lastLoop is the Scan behind the Tuple t if t is all of its elements in
-// order, else t.
-func lastLoop(g ops.Graph, t *ir.Value) *ir.Value {
-	if t.Op != ops.Tuple || len(t.Args) == 0 || t.Args[0].Op != ops.Get {
-		return t
-	}
-	w := t.Args[0].Args[0]
-	if len(w.Type.Tuple) != len(t.Args) {
-		return t
-	}
-	for i, x := range t.Args {
-		if x.Op != ops.Get || x.Args[0] != w || ops.Axis.Of(x) != i {
-			return t
-		}
-	}
-	return w
+	return changed(g, l, r)
 }
 
 // appendInvariants gives the body one more invariant for each of the carried
@@ -113,9 +95,9 @@ func appendInvariants(l ops.Loop, which []int) ops.Loop {
 	return l
 }
 
-// moveOut appends l without the work that is the same in every iteration,
-// which comes first.
-func moveOut(g ops.Graph, l ops.Loop) *ir.Value {
+// moveOut is l without the work that is the same in every iteration, which it
+// appends.
+func moveOut(g ops.Graph, l ops.Loop) ops.Loop {
 	f := l.Body
 	varies := make([]bool, len(f.Values))
 	for i, p := range f.Params {
@@ -164,7 +146,7 @@ func moveOut(g ops.Graph, l ops.Loop) *ir.Value {
 		any = any || m
 	}
 	if !any {
-		return g.Scan(l)
+		return l
 	}
 
 	outer := make([]*ir.Value, len(f.Values))
@@ -218,7 +200,7 @@ func moveOut(g ops.Graph, l ops.Loop) *ir.Value {
 		g.Err = err
 	}
 	nl.Body = body
-	return g.Scan(nl)
+	return nl
 }
 
 // nameOf names the parameter that stands for v.

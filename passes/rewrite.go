@@ -104,8 +104,15 @@ func reshape(l ops.Loop) *reshapedLoop {
 // remake appends the loop l changed as r says and returns a Tuple like the
 // result of l, so that every Get of it folds. Elements that are gone are zeros.
 func remake(g ops.Graph, l ops.Loop, r *reshapedLoop) *ir.Value {
+	nl, like := changed(g, l, r)
+	return like(nl)
+}
+
+// changed is l as r says. like appends it, or a loop with the same results,
+// and returns a Tuple like the result of l.
+func changed(g ops.Graph, l ops.Loop, r *reshapedLoop) (nl ops.Loop, like func(ops.Loop) *ir.Value) {
 	n, m := 1+len(l.Inits), 1+len(l.Inits)+len(l.Slices)
-	nl := l
+	nl = l
 	nl.Inits, nl.Slices, nl.InAxes, nl.Invariants, nl.OutAxes = nil, nil, nil, nil, nil
 	b := ir.NewBuilder(l.Body.Name)
 	b.F.Doc = l.Body.Doc
@@ -160,29 +167,31 @@ func remake(g ops.Graph, l ops.Loop, r *reshapedLoop) *ir.Value {
 	if err != nil && g.Err == nil {
 		g.Err = err
 	}
-	var w *ir.Value
-	if len(keep) > 0 {
-		w = g.Scan(nl)
-	}
-	elems := make([]*ir.Value, len(results))
-	get := elements(g, w)
-	for i, y := range l.Body.Results {
-		switch j := r.result[i]; {
-		case r.outside[i] != nil:
-			elems[i] = r.outside[i]
-		case j == gone:
-			t := y.Type
-			if i >= n-1 {
-				t = t.WithShape(slices.Insert(slices.Clone(t.Shape), l.OutAxes[i-n+1], l.Extent)...)
-			}
-			elems[i] = g.Constant(t.Elem, 0, t.Shape...)
-		case j >= 0:
-			elems[i] = get(index[j])
-		default:
-			elems[i] = get(index[i])
+	return nl, func(nl ops.Loop) *ir.Value {
+		var w *ir.Value
+		if len(keep) > 0 {
+			w = g.Scan(nl)
 		}
+		elems := make([]*ir.Value, len(results))
+		get := elements(g, w)
+		for i, y := range l.Body.Results {
+			switch j := r.result[i]; {
+			case r.outside[i] != nil:
+				elems[i] = r.outside[i]
+			case j == gone:
+				t := y.Type
+				if i >= n-1 {
+					t = t.WithShape(slices.Insert(slices.Clone(t.Shape), l.OutAxes[i-n+1], l.Extent)...)
+				}
+				elems[i] = g.Constant(t.Elem, 0, t.Shape...)
+			case j >= 0:
+				elems[i] = get(index[j])
+			default:
+				elems[i] = get(index[i])
+			}
+		}
+		return g.Do(ops.Tuple, elems)
 	}
-	return g.Do(ops.Tuple, elems)
 }
 
 // elements gives the elements of the tuple w, each as one value.
