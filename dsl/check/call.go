@@ -176,8 +176,9 @@ func (c *checker) callFunc(f *function, call *callSite) value {
 		}
 	}
 	slots := c.slots(a.name, f.decl.Params, call)
-	for _, s := range slots {
+	for i, s := range slots {
 		if s != nil {
+			c.literal(f.decl.Params[i], s)
 			c.arg(s)
 		}
 	}

@@ -62,3 +62,32 @@ func TestX(t *testing.T) {
 		}
 	}
 }
+
+func TestY(t *testing.T) {
+	name := os.Getenv("LM")
+	if name == "" {
+		t.Skip()
+	}
+	files := source(t, name)
+	m, ds := All(files, Options{})
+	for _, d := range ds {
+		src, _ := os.ReadFile(name)
+		t.Log("\n" + dsl.Render(d, src, true))
+	}
+	for _, k := range sortedKeys(m) {
+		if m[k] == nil {
+			continue
+		}
+		for i, e := range m[k].Trainers {
+			a := m[k].API.Trainers[i]
+			t.Logf("%+v\n%+v", e, a)
+			t.Log(e.Loss.Func)
+			for _, r := range e.Rules[:1] {
+				t.Log(r.Func, r.Moments)
+			}
+			for _, r := range a.Moments {
+				t.Logf("%+v", r)
+			}
+		}
+	}
+}

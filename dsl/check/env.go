@@ -22,6 +22,7 @@ type checker struct {
 	trace []string    // how we came here, outermost first
 	entry *entry      // the entry point being written
 	out   *output     // the module being written
+	lits  *literals   // of the block being compiled: numbers that become options
 
 	facts []fact // what holds here, see prove.go
 

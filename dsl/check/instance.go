@@ -35,9 +35,6 @@ func (c *checker) request(d *layerDecl, items []*dsl.Item, args []argument, at d
 	}
 	c.requestDims(r, items)
 	call := &callSite{at: exprAt(at), fun: &dsl.Name{Text: r.decl.decl.Name.Text}, args: args}
-	for i := range call.args {
-		c.arg(&call.args[i])
-	}
 	params := r.decl.decl.Params
 	optional := make([]*dsl.Param, len(params)) // what a variant has set need not be given again
 	for i, p := range params {
@@ -49,6 +46,8 @@ func (c *checker) request(d *layerDecl, items []*dsl.Item, args []argument, at d
 	}
 	for i, s := range c.slots(r.decl.decl.Name.Text, optional, call) {
 		if s != nil {
+			c.literal(params[i], s)
+			c.arg(s)
 			r.opts[params[i].Name.Text] = s
 		}
 	}

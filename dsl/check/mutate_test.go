@@ -72,4 +72,3 @@ func mutate(r *rand.Rand, text string) string {
 	}
 	return strings.Join(words, "")
 }
-
