@@ -7,7 +7,7 @@ import (
 	"github.com/lmc-lang/lmc/ir/ops"
 )
 
-func contraction(v *ir.Value) ops.Contraction {
+func dotSpec(v *ir.Value) ops.Contraction {
 	c, _ := ops.ParseContraction(ops.Spec.Of(v)) // the verifier has checked it
 	return c
 }
@@ -18,7 +18,7 @@ func spec(x, y, out string) string { return x + "," + y + "->" + out }
 func letters(s string, axes []int) string { return string(pick([]byte(s), axes)) }
 
 func dotOfTranspose(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	c := contraction(v)
+	c := dotSpec(v)
 	x, y := v.Args[0], v.Args[1]
 	if x.Op != ops.Transpose && y.Op != ops.Transpose {
 		return nil
@@ -43,7 +43,7 @@ func transposeOfDot(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 	if x.Op != ops.Dot || !s.once(x) {
 		return nil
 	}
-	c := contraction(x)
+	c := dotSpec(x)
 	return g.Dot(spec(c.X, c.Y, letters(c.Out, ops.Perm.Of(v))), x.Args[0], x.Args[1])
 }
 
@@ -53,7 +53,7 @@ func dotOfBroadcast(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 	if v.Args[0].Op != ops.Broadcast && v.Args[1].Op != ops.Broadcast {
 		return nil
 	}
-	c := contraction(v)
+	c := dotSpec(v)
 	return contract(g, v.Type, c, v.Args[0], v.Args[1])
 }
 
@@ -107,7 +107,7 @@ func contract(g ops.Graph, t ir.Type, c ops.Contraction, x, y *ir.Value) *ir.Val
 // dotWithoutSum is a product element by element if one operand has all the
 // axes of the result.
 func dotWithoutSum(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	c := contraction(v)
+	c := dotSpec(v)
 	if c.Summed() != "" || len(c.X) != len(c.Out) && len(c.Y) != len(c.Out) {
 		return nil
 	}
