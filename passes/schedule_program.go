@@ -11,6 +11,7 @@ import (
 // program schedules every function of the program.
 func (s *scheduler) program() error {
 	api := s.out.API
+	layOut(api)
 	for i, e := range api.Entries {
 		if err := s.entry(e.Name, s.p.Entries[i], e, nil); err != nil {
 			return err
@@ -42,6 +43,35 @@ func (s *scheduler) program() error {
 		}
 	}
 	return nil
+}
+
+// layOut places weights, moments and caches one after the other.
+func layOut(api *loop.API) {
+	at := 0
+	for _, w := range api.Weights {
+		w.Offset = at
+		at += w.Len()
+	}
+	for _, t := range api.Trainers {
+		at := 0
+		for _, m := range t.Moments {
+			m.Offset = at
+			w := *api.Weights[m.Weight]
+			if m.Shape != nil {
+				w.Shape = m.Shape
+			}
+			at += w.Len()
+		}
+	}
+	var end [3]ir.Dim
+	for _, c := range api.Caches {
+		c.Offset = end[c.Elem]
+		n := loop.Product(c.Shape)
+		for _, k := range c.Counts {
+			n = n.MulN(k)
+		}
+		end[c.Elem] = end[c.Elem].Add(n)
+	}
 }
 
 // entry schedules one function and plans its memory.

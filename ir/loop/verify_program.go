@@ -18,7 +18,8 @@ const ArenaAlign = 64
 //   - a Ref is inside its space, in every iteration of the loops around it;
 //   - an output overlaps no other Ref of its call, unless the two are an InPlace
 //     pair of the kernel and the same run of memory;
-//   - constant offsets and strides in the arena are multiples of ArenaAlign;
+//   - constant offsets in the arena are multiples of ArenaAlign; what a loop
+//     walks through is a tensor without gaps, so its strides need not be;
 //   - arena memory is written before it is read, and what is read has not been
 //     partly overwritten by something that straddles its bounds;
 //   - the arena of a procedure has room for those of its loops, and the
@@ -265,7 +266,7 @@ func (v *programVerifier) place(c *Proc, r Ref) (at Place, lo, hi int, err error
 			bytes = 1
 		}
 		for i, d := range ds {
-			if k, ok := d.Const(); ok && i != 1 && k*bytes%ArenaAlign != 0 {
+			if k, ok := d.Const(); ok && i == 0 && k*bytes%ArenaAlign != 0 {
 				return at, 0, 0, fmt.Errorf("%s: %d is not aligned to %d bytes", r, k, ArenaAlign)
 			}
 		}

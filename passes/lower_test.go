@@ -1,0 +1,178 @@
+package passes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// signatures makes up the signatures of the losses of p, which tests of passes
+// leave out.
+func signatures(p *Program) {
+	for i, t := range p.API.Trainers {
+		if t.Loss != nil || p.Steps[i].Gradients == nil {
+			continue
+		}
+		t.Loss = &loop.Entry{Name: t.Name}
+		e := p.Steps[i].Gradients
+		for k, b := range e.In {
+			if b.Kind == ir.ArgKind {
+				for len(t.Loss.Args) <= b.Index {
+					t.Loss.Args = append(t.Loss.Args, loop.Param{})
+				}
+				u := e.Func.Params[k].Type
+				t.Loss.Args[b.Index] = loop.Param{Name: fmt.Sprintf("a%d", b.Index), Elem: u.Elem, Shape: u.Shape}
+			}
+		}
+		for k, b := range e.Out {
+			if b.Kind == ir.LossKind || b.Kind == ir.ResultKind {
+				for len(t.Loss.Results) <= b.Index {
+					t.Loss.Results = append(t.Loss.Results, loop.Param{})
+				}
+				u := e.Func.Results[k].Type
+				t.Loss.Results[b.Index] = loop.Param{Name: fmt.Sprintf("r%d", b.Index), Elem: u.Elem, Shape: u.Shape}
+			}
+		}
+	}
+}
+
+// checkLowered schedules p and compares every procedure with the function that
+// it was made from.
+func checkLowered(t *testing.T, p *Program, dims map[string]int) *loop.Program {
+	t.Helper()
+	signatures(p)
+	out, err := Lower(p)
+	require.NoError(t, err)
+	require.NoError(t, out.Verify(dims), "%v", out)
+	s := &scheduler{p: p, out: out}
+	check := func(e *ir.Entry, sig *loop.Entry, proc *loop.Proc, tr *loop.Trainer) {
+		t.Helper()
+		checkEntry(t, s, e, sig, proc, tr, dims)
+	}
+	for i, e := range p.Entries {
+		check(e, out.API.Entries[i], out.API.Entries[i].Proc, nil)
+	}
+	for i, st := range p.Steps {
+		tr := out.API.Trainers[i]
+		check(st.Gradients, tr.Loss, tr.Loss.Proc, tr)
+		check(st.Apply, &loop.Entry{}, tr.Apply, tr)
+		checkHost(t, st.Host, tr.Host)
+	}
+	for i, g := range out.API.Generators {
+		check(p.Samplers[i].Step, g.Step, g.Step.Proc, nil)
+		check(p.Samplers[i].Sample, g.Sample, g.Sample.Proc, nil)
+	}
+	return out
+}
+
+func checkEntry(t *testing.T, s *scheduler, e *ir.Entry, sig *loop.Entry, proc *loop.Proc, tr *loop.Trainer, dims map[string]int) {
+	t.Helper()
+	r := rand.New(rand.NewPCG(3, 4))
+	ev := &ir.Evaluator{Dims: dims}
+	params, err := s.places(newMemory(), e.Func.Params, e.In, sig, tr, false)
+	require.NoError(t, err)
+	results, err := s.places(newMemory(), e.Func.Results, e.Out, sig, tr, true)
+	require.NoError(t, err)
+	size := map[loop.Place]int{}
+	span := func(p *place) (loop.Place, int, int) {
+		off, err := p.off.Eval(dims)
+		require.NoError(t, err)
+		n, err := p.len.Eval(dims)
+		require.NoError(t, err)
+		at := loop.Place{Space: p.space, Elem: p.elem, Name: p.name}
+		size[at] = max(size[at], off+n)
+		return at, off, off + n
+	}
+	for _, p := range append(append([]*place(nil), params...), results...) {
+		span(p)
+	}
+	mem := &loop.Memory{Dims: dims, Poison: true, Mem: map[loop.Place]loop.Mem{}}
+	for at, n := range size {
+		mem.Mem[at] = loop.NewMem(at.Elem, n, false)
+	}
+	var args []*ir.Data
+	for i, q := range e.Func.Params {
+		d := randomData(ev, q.Type, r, 2)
+		if e.In[i].Kind == ir.ScalarKind || e.In[i].Kind == ir.MomentKind {
+			for k := range d.F {
+				d.F[k] = float64(float32(d.F[k] * d.F[k]))
+			}
+		}
+		args = append(args, d)
+		at, lo, hi := span(params[i])
+		write(mem.Mem[at], lo, hi, toMem(d))
+	}
+	want, err := ev.Run(e.Func, args)
+	require.NoError(t, err)
+	require.NoError(t, loop.RunProc(proc, mem), "%s\n%v", proc.Name, s.out)
+	for i := range e.Func.Results {
+		at, lo, hi := span(results[i])
+		requireClose(t, want[i], toFloats(mem.Mem[at])[lo:hi], i, s.out)
+	}
+}
+
+func write(to loop.Mem, lo, hi int, from loop.Mem) {
+	switch to := to.(type) {
+	case []float32:
+		copy(to[lo:hi], from.([]float32))
+	case []int32:
+		copy(to[lo:hi], from.([]int32))
+	case []bool:
+		copy(to[lo:hi], from.([]bool))
+	}
+}
+
+func checkHost(t *testing.T, f *ir.Func, k *loop.Kernel) {
+	t.Helper()
+	if f == nil {
+		return
+	}
+	ev := &ir.Evaluator{Wide: true}
+	args := []*ir.Data{ir.Scalar(ir.I32, 3)}
+	var options []float64
+	for i, p := range f.Params[1:] {
+		x := 0.25 * float64(i+1)
+		if p.Type.Elem == ir.I32 {
+			x = float64(i + 2)
+		}
+		options = append(options, x)
+		args = append(args, ir.Scalar(p.Type.Elem, x))
+	}
+	want, err := ev.Run(f, args)
+	require.NoError(t, err)
+	got := make([]float64, len(want))
+	require.NoError(t, loop.Run(k, nil, true, []loop.Mem{[]int32{3}, options, got}, nil))
+	for i, w := range want {
+		require.InDelta(t, w.F[0], got[i], 1e-12)
+	}
+}
+
+func TestLowerSteps(t *testing.T) {
+	dims := map[string]int{"B": 3, "T": 5}
+	t.Run("net", func(t *testing.T) {
+		p, err := Run(netModule(t, nil), Options{})
+		require.NoError(t, err)
+		checkLowered(t, p, dims)
+	})
+	t.Run("all", func(t *testing.T) {
+		p, err := Run(netModule(t, func(tr *ir.Trainer, a *loop.Trainer) {
+			tr.Clip, tr.ClipKey, a.Accumulate, a.EMA = 0.1, "globalNorm", 2, 0.5
+			tr.Penalty = squares(t)
+		}), Options{})
+		require.NoError(t, err)
+		checkLowered(t, p, dims)
+	})
+	for name, f := range map[string]func(*entryBuilder) *ir.Value{"recurrent": recurrent, "deep": deep, "attention": attention, "penalised": penalised, "embedded": embedded} {
+		t.Run(name, func(t *testing.T) {
+			p, err := Run(lossModule(t, f), Options{})
+			require.NoError(t, err)
+			checkLowered(t, p, dims)
+			checkLowered(t, p, map[string]int{"B": 1, "T": 1})
+		})
+	}
+}
