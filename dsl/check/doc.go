@@ -18,7 +18,8 @@
 //
 // Files, in reading order: types, dim, num (values); frame, env, diag (the
 // state of the walk); expr, operator, matmul, subscript (expressions); stmt,
-// assign, loop (statements); call, layer (functions, instantiation); prove
-// (inequalities); builtin*, index* (operations, index notation); entry, model,
-// train*, names (what comes out); check (the entrance).
+// assign, loop (statements); call, layer, instance (functions, layers); prove
+// (inequalities); builtin*, index* (operations, index notation); entry, model
+// (what comes out); block, train, optimizer, generate, names (the blocks of a
+// model); vet (what else is looked at); check (the entrance).
 package check

@@ -291,6 +291,9 @@ func (b *block) nameCall(r *nameRule, e *dsl.Call) *loop.NameExpr {
 		for _, x := range rest {
 			out.Args = append(out.Args, b.nameExpr(r, x))
 		}
+		if axis < 0 {
+			b.fail(b.errorf(e, "`concat` of foreign tensors needs its axis, counted from the front").Helpf("write `axis = 0`"))
+		}
 		r.dims, r.rank = nil, -1
 		out.Ints = []int{axis}
 		return out
