@@ -116,7 +116,7 @@ func (p *Program) gradients(s *Step, api *loop.Trainer) (*ir.Entry, error) {
 	var results, grads []*ir.Value
 	var err error
 	if s.ClipKey == "perExample" {
-		results, grads, err = p.perExample(b.Graph, s, args, weights)
+		results, grads, err = p.perExample(b.Graph, s, api, args, weights)
 	} else {
 		results = b.Inline(s.Loss.Func, args)
 		results[0] = mean(b.Graph, results[0])

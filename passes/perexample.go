@@ -2,6 +2,7 @@ package passes
 
 import (
 	"hash/fnv"
+	"math"
 
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -14,9 +15,10 @@ import (
 // noise comes on top once, and the sum is divided by the number of examples.
 // Each example draws its own random numbers.
 //
-// With accumulation every micro-batch has its share of the noise: as much, in
-// the sum, as if it were added once.
-func (p *Program) perExample(g ops.Graph, s *Step, args []*ir.Value, weights map[int]*ir.Value) (results, grads []*ir.Value, err error) {
+// With accumulation every micro-batch has its share of the noise: as much in
+// the sum, independent draws added, as if it were added once. The step in the
+// random key has to count micro-batches.
+func (p *Program) perExample(g ops.Graph, s *Step, api *loop.Trainer, args []*ir.Value, weights map[int]*ir.Value) (results, grads []*ir.Value, err error) {
 	f := s.Loss.Func
 	batch, err := batchDim(f)
 	if err != nil {
@@ -117,7 +119,8 @@ func (p *Program) perExample(g ops.Graph, s *Step, args []*ir.Value, weights map
 				return nil, nil, mistake("perExample needs the random key for its noise")
 			}
 			xi := g.Random(ops.Normal, key, stream("noise "+p.API.Weights[u].Path), nil, sum.Type.Shape...)
-			sum = g.Add(sum, g.Mul(xi, g.Like(xi, s.Noise*s.Clip)))
+			share := s.Noise * s.Clip / math.Sqrt(float64(max(1, api.Accumulate)))
+			sum = g.Add(sum, g.Mul(xi, g.Like(xi, share)))
 		}
 		grads = append(grads, g.Div(sum, g.Expand(size, sum.Type.Shape...)))
 	}
