@@ -110,7 +110,7 @@ type $task struct {
 // Run computes the pieces lo to hi-1.
 func (t *$task) Run(lo, hi int) { $kernel($args, lo, hi) }
 
-// $run spreads $kernel over the workers.
+// $run runs the function $kernel on all workers.
 func (m *memory) $run($params) {
 	m.$field = $task{$names}
 	runtime.Parallel($n, $grain, &m.$field)

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 // TestGolden compares the files of small programs with those in testdata, which
 // are there to be read and to show what a change does.
-func TestGolden(t *testing.T) {
+func TestPackagesGolden(t *testing.T) {
 	require.False(t, *update && os.Getenv("CI") != "", "goldens are not rewritten in CI")
 	for _, p := range []*loop.Program{linreg(), tiny()} {
 		t.Run(p.API.Package, func(t *testing.T) {

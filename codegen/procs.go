@@ -182,7 +182,11 @@ func (x *proc) names(top scope) {
 		x.locals["arg "+v.name] = s.pick(v.name, "Arg")
 	}
 	for _, v := range x.results {
-		x.locals["result "+v.name] = s.pick(v.name, "Out")
+		name := v.name
+		if name == "" {
+			name = "out"
+		}
+		x.locals["result "+v.name] = s.pick(name, "Out")
 	}
 	for _, st := range x.Steps {
 		if l, ok := st.(*loop.Loop); ok && x.locals["var "+l.Var] == "" {
@@ -235,15 +239,7 @@ func (g *gen) procedures() error {
 
 func (g *gen) procText(x *proc) (string, error) {
 	var b strings.Builder
-	doc := x.Doc
-	if doc == "" {
-		doc = "computes " + x.Name
-	}
-	doc = strings.TrimSuffix(lower(strings.TrimSpace(doc)), ".")
-	if first, rest, ok := strings.Cut(doc, " "); ok && strings.EqualFold(first, x.Name) {
-		doc = rest
-	}
-	fmt.Fprintf(&b, "%s\nfunc (m *memory) %s(%s) {\n", commentText(wrap(x.method+" "+doc+".")), x.method, g.procParams(x))
+	fmt.Fprintf(&b, "%s\nfunc (m *memory) %s(%s) {\n", procDoc(x), x.method, g.procParams(x))
 	for i, s := range x.Steps {
 		if i > 0 && i%stepsPerFunc == 0 {
 			// The compiler takes more than linear time for a long function.
@@ -262,6 +258,23 @@ func (g *gen) procText(x *proc) (string, error) {
 	}
 	b.WriteString("}")
 	return b.String(), nil
+}
+
+// procDoc is the comment above a procedure.
+func procDoc(x *proc) string {
+	doc := strings.TrimSuffix(strings.TrimSpace(x.Doc), ".")
+	first, rest, more := strings.Cut(doc, " ")
+	switch named := strings.EqualFold(first, x.Name); {
+	case doc == "" || named && !more:
+		doc = " computes " + upper(x.Name)
+	case named:
+		doc = " " + rest
+	case first == "computes" || first == "runs" || first == "updates":
+		doc = " " + doc
+	default:
+		doc = ": " + doc
+	}
+	return commentText(wrap(x.method + doc + "."))
 }
 
 // stepsPerFunc is the number of calls after which a procedure goes on in another

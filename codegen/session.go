@@ -105,12 +105,12 @@ func (g *gen) entry(e *loop.Entry) (string, error) {
 		case len(e.Results) == 1:
 			x.name = "out"
 		default:
-			x.name = names.pick(r.Name, "Out")
+			x.name = names.pick(resultName(r), "Out")
 		}
 		if len(r.Shape) > 0 {
 			x.dst, x.data = "dst", names.pick(x.name+"Data")
 			if tensors > 1 {
-				x.dst = names.pick("dst" + upper(identifier(r.Name)))
+				x.dst = names.pick("dst" + upper(identifier(resultName(r))))
 			}
 		}
 		rs = append(rs, x)
@@ -201,6 +201,13 @@ func (g *gen) entry(e *loop.Entry) (string, error) {
 	text.WriteString(b.body.String())
 	text.WriteString("}")
 	return text.String(), nil
+}
+
+func resultName(r loop.Param) string {
+	if r.Name == "" {
+		return "out"
+	}
+	return r.Name
 }
 
 // separate copies an argument that shares memory with the destination of a

@@ -64,13 +64,23 @@ func (g *gen) writesWeights(p *loop.Proc, seen map[*loop.Proc]bool) bool {
 func (t *trainer) moments() int {
 	n := 0
 	for _, m := range t.Moments {
-		size := t.g.api.Weights[m.Weight].Len()
-		if len(m.Shape) > 0 {
-			size, _ = loop.Product(m.Shape).Const()
-		}
-		n = max(n, m.Offset+size)
+		n = max(n, m.Offset+t.momentWeight(m).Len())
 	}
 	return n
+}
+
+// momentWeight is the layout of a moment: that of its weight, but for the shape
+// of one copy if it has one of its own.
+func (t *trainer) momentWeight(m *loop.Moment) *loop.Weight {
+	w := *t.g.api.Weights[m.Weight]
+	w.Offset, w.State, w.Init = m.Offset, false, loop.Init{}
+	if m.Shape != nil {
+		w.Shape = m.Shape
+	}
+	if m.Init != 0 {
+		w.Init = loop.Init{Kind: "const", Args: []float64{m.Init}}
+	}
+	return &w
 }
 
 func (t *trainer) print(f *file) error {
@@ -152,7 +162,11 @@ func (t *trainer) metricField(i int) string {
 	s := scope{"Step": true, "Loss": true, "Norm": true, "Updated": true}
 	name := ""
 	for _, k := range t.metrics() {
-		n := s.pick(upper(identifier(t.Loss.Results[k].Name)), "Metric")
+		n := t.Loss.Results[k].Name
+		if n == "" {
+			n = "Metric"
+		}
+		n = s.pick(upper(identifier(n)), "Metric")
 		if k == i {
 			name = n
 		}
@@ -237,7 +251,7 @@ func (t *trainer) typ(f *file, kv []string) {
 		init.WriteString("s.m.weights = w.data\n")
 	}
 	for _, m := range t.Moments {
-		if m.Init != 0 && m.Name != emaName {
+		if m.Init != 0 {
 			init.WriteString("s.resetMoments()\n")
 			break
 		}
@@ -467,13 +481,14 @@ func (s *$Name) restoreStates() {
 	}
 }`, kv...)
 	}
+	carry := ""
 	if len(t.Carried) > 0 {
-		finish += "s.carry()\n"
+		carry = "s.carry()\n"
 	}
 	doc := ""
 	if t.Accumulate > 1 {
 		doc = fmt.Sprintf("\n\nIt computes one of %d micro-batches; the last of them updates the weights with the mean of their gradients.", t.Accumulate)
-		finish += fmt.Sprintf("if s.micro++; s.micro < %d {\nreturn out, nil\n}\n", t.Accumulate)
+		finish += fmt.Sprintf("if s.micro++; s.micro < %d {\n%sreturn out, nil\n}\n", t.Accumulate, carry)
 	}
 	begin := ""
 	if t.Accumulate > 1 {
@@ -503,11 +518,11 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 	if out.Norm-out.Norm != 0 {
 		$again return out, s.notFinite("Step", "the norm of the gradient", out.Norm)
 	}
-	s.update()
+	$carry s.update()
 	$after out.Step = s.steps
 	return out, nil
 }`, append(kv, "doc", commentText(wrap("Step trains the weights on one batch. The loss is that before the update. If the loss or the gradient is NaN or infinite, "+
-		"the error is a *runtime.NonFiniteError and the weights stay as they were."+doc)), "keep", keep, "begin", fill(begin, kv...), "undo", undo, "finish", finish, "after", after,
+		"the error is a *runtime.NonFiniteError and the weights stay as they were."+doc)), "keep", keep, "begin", fill(begin, kv...), "undo", undo, "finish", finish, "carry", carry, "after", after,
 		"mean", map[bool]string{true: fmt.Sprintf(" / %d", t.Accumulate)}[t.Accumulate > 1],
 		"again", undo)...)
 }
@@ -542,16 +557,12 @@ func (t *trainer) update(f *file, kv []string) error {
 	if len(p.args)+len(p.results)+len(p.syms) > 0 {
 		return fmt.Errorf("bug in pass plan: %s takes arguments of an entry point", p.Name)
 	}
-	ema := ""
-	if t.EMA > 0 {
-		ema = "if s.steps == 0 {\ns.startAverage()\n}\n"
-	}
 	f.add(`
 // update applies the gradients to the weights.
 func (s *$Name) update() {
-	$host$ema s.m.$apply()
+	$host s.m.$apply()
 	s.steps++
-}`, append(kv, "host", host, "ema", ema, "apply", p.method)...)
+}`, append(kv, "host", host, "apply", p.method)...)
 	return nil
 }
 

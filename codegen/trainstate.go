@@ -9,7 +9,6 @@ import (
 )
 
 // emaName is the name of the moments that are a moving average of the weights.
-// It begins with the weights of the first step.
 const emaName = "ema"
 
 // carry prints Reset, and what feeds results to the next step.
@@ -82,15 +81,7 @@ func (t *trainer) momentTable(f *file) {
 			if m.Name != name {
 				continue
 			}
-			w := *t.g.api.Weights[m.Weight]
-			w.Offset, w.State, w.Init = m.Offset, false, loop.Init{}
-			if len(m.Shape) > 0 && !sameShape(&w, m.Shape) {
-				w.Path, w.Shape, w.Counts = strings.NewReplacer("{", "", "}", "").Replace(w.Path), m.Shape, nil
-			}
-			if name != emaName && m.Init != 0 {
-				w.Init = loop.Init{Kind: "const", Args: []float64{m.Init}}
-			}
-			rows.api.Weights = append(rows.api.Weights, &w)
+			rows.api.Weights = append(rows.api.Weights, t.momentWeight(m))
 		}
 		f.add(`
 // $var is the layout of the moments $name of $Name.
@@ -99,7 +90,7 @@ $rows}`, "var", t.momentVar(name), "name", name, "Name", t.Name, "rows", rows.pa
 	}
 	var reset strings.Builder
 	for _, m := range t.Moments {
-		if m.Init != 0 && m.Name != emaName && !strings.Contains(reset.String(), t.momentVar(m.Name)) {
+		if m.Init != 0 && !strings.Contains(reset.String(), t.momentVar(m.Name)) {
 			fmt.Fprintf(&reset, "if err := runtime.InitWeights(%s, s.m.moments, 0); err != nil {\npanic(err) // the table is wrong: a bug in lmc\n}\n", t.momentVar(m.Name))
 		}
 	}
@@ -109,12 +100,6 @@ $rows}`, "var", t.momentVar(name), "name", name, "Name", t.Name, "rows", rows.pa
 func (s *$Name) resetMoments() {
 	$reset}`, "Name", t.Name, "reset", reset.String())
 	}
-}
-
-// sameShape is whether a moment is laid out like the weight, all copies included.
-func sameShape(w *loop.Weight, shape []loop.Dim) bool {
-	n, ok := loop.Product(shape).Const()
-	return ok && n == w.Len()
 }
 
 // checkpoint prints Save and Load.
@@ -215,11 +200,6 @@ func (s *$Name) EMA() *Weights {
 		copyParams(w.data, params, s.m.moments, $var)
 	}
 	return w
-}
-
-// startAverage begins the moving average with the weights.
-func (s *$Name) startAverage() {
-	copyParams(s.m.moments, $var, s.w.data, params)
 }`, append(kv, "var", t.momentVar(emaName))...)
 	t.g.uses["copyParams"] = true
 }

@@ -26,7 +26,7 @@ type predictTask struct {
 // Run computes the pieces lo to hi-1.
 func (t *predictTask) Run(lo, hi int) { predict(t.x, t.w, t.b, t.out, t.N, lo, hi) }
 
-// predictGrid spreads predict over the workers.
+// predictGrid runs the function predict on all workers.
 func (m *memory) predictGrid(x, w, b, out []float32, N int) {
 	m.predictTask = predictTask{x, w, b, out, N}
 	runtime.Parallel(N, 64, &m.predictTask)

@@ -138,11 +138,11 @@ func TestStep(t *testing.T) {
 	if err != nil || r.Loss != 72 || !r.Updated || r.Step != 1 || r.Norm == 0 {
 		t.Error(r, err)
 	}
-	// m = 1 + (6+6)/2 for d = 0; w = 1 - 0.5*m; the average is half of 1 and w.
+	// m = 1 + (6+6)/2 for d = 0; w = 1 - 0.5*m; the average is half of 0 and w.
 	if got := w.BlocksW(2)[0]; got != -2.5 {
 		t.Error(got)
 	}
-	if got := s.EMA().BlocksW(2)[0]; got != -0.75 {
+	if got := s.EMA().BlocksW(2)[0]; got != -1.25 {
 		t.Error(got)
 	}
 	if got := w.NormCount(); got[0] != 2 || got[1] != 2 {

@@ -31,7 +31,7 @@ type embedTask struct {
 // Run computes the pieces lo to hi-1.
 func (t *embedTask) Run(lo, hi int) { embed(t.ids, t.tok, t.pos, t.x, t.B, t.T, lo, hi) }
 
-// embed spreads embed over the workers.
+// embed runs the function embed on all workers.
 func (m *memory) embed(ids []int32, tok, pos, x []float32, B, T int) {
 	m.embedTask = embedTask{ids, tok, pos, x, B, T}
 	runtime.Parallel(B, 1, &m.embedTask)

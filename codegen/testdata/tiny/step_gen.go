@@ -138,8 +138,8 @@ func (s *Step) Step(x runtime.Tensor2[float32]) (out StepResult, err error) {
 		return out, err
 	}
 	out.Step = s.steps
-	s.carry()
 	if s.micro++; s.micro < 2 {
+		s.carry()
 		return out, nil
 	}
 	out.Norm = math.Sqrt(s.fold.SumSquares(s.grads)) / 2
@@ -148,6 +148,7 @@ func (s *Step) Step(x runtime.Tensor2[float32]) (out StepResult, err error) {
 		s.micro = 0
 		return out, s.notFinite("Step", "the norm of the gradient", out.Norm)
 	}
+	s.carry()
 	s.update()
 	s.micro = 0
 	out.Updated = true
@@ -196,9 +197,6 @@ func (s *Step) update() {
 	stepScalars(s.host.step[:], s.host.options[:], s.host.scalars[:])
 	for i, x := range s.host.scalars {
 		s.m.scalars[i] = float32(x)
-	}
-	if s.steps == 0 {
-		s.startAverage()
 	}
 	s.m.stepApply()
 	s.steps++
@@ -343,11 +341,6 @@ func (s *Step) EMA() *Weights {
 		copyParams(w.data, params, s.m.moments, stepEmaParams)
 	}
 	return w
-}
-
-// startAverage begins the moving average with the weights.
-func (s *Step) startAverage() {
-	copyParams(s.m.moments, stepEmaParams, s.w.data, params)
 }
 
 // A StepBatch is what one step of Step trains on:
