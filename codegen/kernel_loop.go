@@ -67,7 +67,12 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 			to = variable(n)
 		}
 	}
+	rows.n = to
 	if zero && s.Step == 1 && s.After == nil {
+		if s.To.Val != nil && len(rows.list) > 0 {
+			simpleTo()
+			rows.n = to
+		}
 		p.cutRows(rows)
 		p.open()
 		name = p.pick(name)
@@ -81,6 +86,7 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 		}, ""
 	}
 	simpleTo()
+	rows.n = to
 	from := p.bound(s.From)
 	start := ""
 	switch here := p.plan.paths[s]; {
@@ -108,8 +114,26 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 		if s.Step == 1 {
 			return fmt.Sprintf("for %s; %s < %s; %s++", start, name, to.text, name)
 		}
-		return fmt.Sprintf("for %s; %s+%d <= %s; %s += %d", start, name, s.Step, to.text, name, s.Step)
+		return fmt.Sprintf("for %s; %s; %s += %d", start, p.roomFor(s, rows, name, to), name, s.Step)
 	}, ""
+}
+
+// roomFor is the condition of a loop by more than one: that a whole step fits.
+// In terms of the length of a row, compilers see that elements of the step are
+// in the row.
+func (p *kernelPrinter) roomFor(s *loop.For, rows *rowPlan, name string, to expr) string {
+	if n, ok := s.To.Dim.Const(); ok && s.To.Val == nil {
+		if from, ok := s.From.Dim.Const(); !ok || s.From.Val != nil || (n-from)%s.Step != 0 {
+			n -= s.Step - 1
+		}
+		return fmt.Sprintf("%s < %d", name, n)
+	}
+	for _, r := range rows.list {
+		if r.covered {
+			return fmt.Sprintf("%s < len(%s)-%d", name, r.text, s.Step-1)
+		}
+	}
+	return fmt.Sprintf("%s+%d <= %s", name, s.Step, to.text)
 }
 
 func startsAtZero(b loop.Bound) bool { return b.Val == nil && b.Dim.Is(0) }

@@ -18,9 +18,8 @@ type rowPlan struct {
 	from    loop.Index // of the first
 	lo, hi  string     // the range of the grid, if the loop runs over it
 	start   string     // of the counter, if it does not run over the whole rows
-	all     bool       // the loop runs over all elements of buffers of length
-	length  loop.Dim
-	counter bool // the loop's own counter is needed besides the place in the rows
+	end     loop.Bound // of rows that begin where the counter is 0
+	counter bool       // the loop's own counter is needed besides the place in the rows
 	plain   []access
 	// addresses are the accesses whose address is partly computed before the loop.
 	addresses []address
@@ -39,9 +38,11 @@ type row struct {
 	base   loop.Index
 	shifts []int // the constants that are added to the counter
 	keys   []string
-	whole  bool // the whole buffer, from its first element
-	cut    bool // has a name of its own
-	text   string
+	// covered: the loop goes through all of the row, from the counter's 0 to its
+	// end, so that the row can be cut to that length.
+	covered bool
+	cut     bool // has a name of its own
+	text    string
 }
 
 // An access is a load or a store.
@@ -135,7 +136,7 @@ func (p *kernelPrinter) planRows(s *loop.For) *rowPlan {
 	for _, c := range s.Carry {
 		inside[c.Phi] = true
 	}
-	plan := &rowPlan{}
+	plan := &rowPlan{end: s.To}
 	deepest := innermost(s.Body)
 	plan.exact = deepest && s.Step == 1 && s.After == nil && p.runsForward(s)
 	rowed := map[string]bool{}
@@ -144,19 +145,20 @@ func (p *kernelPrinter) planRows(s *loop.For) *rowPlan {
 		if !ok {
 			continue
 		}
-		shift := 0
+		shift, covered := 0, plan.exact
 		if !plan.exact {
 			if s.Step > 1 {
 				base, shift = p.unshift(base, s.Step)
 			}
-			if !p.worthRow(base) {
+			covered = p.covers(s, access{a.buf, base})
+			if !p.worthRow(base) && !(deepest && covered) {
 				continue
 			}
 		}
 		i := slices.IndexFunc(plan.list, func(r *row) bool { return r.buf == a.buf && r.base.String() == base.String() })
 		if i < 0 {
 			i = len(plan.list)
-			plan.list = append(plan.list, &row{buf: a.buf, base: base})
+			plan.list = append(plan.list, &row{buf: a.buf, base: base, covered: covered})
 		}
 		r := plan.list[i]
 		if key := a.key(); !slices.Contains(r.keys, key) {
@@ -225,6 +227,34 @@ func (p *kernelPrinter) unshift(base loop.Index, step int) (loop.Index, int) {
 	return loop.Index{Terms: base.Terms, Off: base.Off.AddN(-c)}, c
 }
 
+// covers reports whether the loop, or it together with the loop over what it
+// leaves, touches the row's last element: the row from a on is in the buffer up
+// to there if any of it is.
+func (p *kernelPrinter) covers(s *loop.For, a access) bool {
+	if !p.inBuffer(a.at) || !p.runsForward(s) {
+		return false
+	}
+	if s.Step == 1 {
+		return true
+	}
+	if n, ok := s.To.Dim.Sub(s.From.Dim).Const(); ok && s.From.Val == nil && s.To.Val == nil && n%s.Step == 0 {
+		return true
+	}
+	for _, tail := range p.plan.tails[s.After] {
+		if tail.Step != 1 || !sameBound(tail.To, s.To) {
+			continue
+		}
+		inside := map[*loop.Val]bool{}
+		definedIn(tail.Body, inside)
+		for _, b := range accesses(tail.Body, false) {
+			if base, ok := split(b.at, tail.Var, inside); ok && b.buf == a.buf && base.String() == a.at.String() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // worthRow is whether an open row from base on is worth a name: base costs a
 // multiplication, and is in the buffer wherever the loop begins.
 func (p *kernelPrinter) worthRow(base loop.Index) bool {
@@ -251,14 +281,12 @@ func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
 	switch {
 	case startsAtZero(s.From):
 		plan.n = p.bound(s.To)
-		plan.all, plan.length = s.To.Val == nil, s.To.Dim
 		if !plan.n.simple && s.To.Val != nil {
 			plan.n = p.cached("length "+plan.n.text, "n", plan.n.text)
 		}
 	case s.From.Val == nil && s.To.Val == nil && !slices.ContainsFunc(plan.list, func(r *row) bool { return !p.inBuffer(r.base) }):
 		// Rows begin where the counter is 0, and the loop runs along the end of them.
 		plan.start, plan.from, plan.n = p.bound(s.From).text, loop.Index{}, p.bound(s.To)
-		plan.all, plan.length = true, s.To.Dim
 	case s.From.Val == nil && s.To.Val == nil:
 		plan.n = p.dim(s.To.Dim.Sub(s.From.Dim))
 	default:
@@ -272,6 +300,9 @@ func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
 		plan.n = p.cached("length "+text, "n", text)
 	}
 }
+
+// atZero is whether rows begin where the counter is 0.
+func (plan *rowPlan) atZero() bool { return len(plan.from.Terms) == 0 && plan.from.Off.Is(0) }
 
 func (r *row) atZero() bool { return len(r.base.Terms) == 0 && r.base.Off.Is(0) }
 
@@ -295,10 +326,10 @@ func (p *kernelPrinter) cutRows(plan *rowPlan) {
 	for _, r := range plan.list {
 		buf := p.bufs[r.buf]
 		switch {
-		case !plan.exact:
+		case !r.covered:
 			text := fmt.Sprintf("%s[%s:]", buf, p.index(r.base).text)
 			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(r.base).text), text).text, true
-		case plan.all && r.atZero() && plan.length.Eq(r.buf.Len):
+		case plan.atZero() && plan.end.Val == nil && r.atZero() && plan.end.Dim.Eq(r.buf.Len):
 			r.text = buf
 			p.locals[0].rows["whole "+r.buf.Name] = plan.n.text
 		case plan.lo != "" && r.atZero() && p.loops == 0 && len(p.locals) == 1 && p.plan.touched[r.buf] == 1:

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/scanner"
 	"go/token"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -186,16 +187,22 @@ func (p *kernelPrinter) declare(v *loop.Val, e *expr) {
 // with the value of an empty else branch already, if that costs nothing.
 func (p *kernelPrinter) branch(s *loop.If) {
 	cond := p.rounded(p.val(s.Cond))
-	done := map[*loop.Merge]bool{}
+	done := map[*loop.Merge]*loop.Val{} // the side that is there already
 	for _, m := range s.Merge {
 		if _, known := p.vals[p.plan.class(m.Dst)]; !known {
-			if len(s.Else) == 0 {
-				if e := p.val(m.Else); e.simple {
-					p.declare(m.Dst, &e)
-					done[m] = true
+			// The side that costs nothing goes first.
+			for _, side := range []struct {
+				body []loop.Stmt
+				v    *loop.Val
+			}{{s.Else, m.Else}, {s.Then, m.Then}} {
+				if done[m] == nil && p.nothing(side.body) {
+					if e := p.val(side.v); e.simple {
+						p.declare(m.Dst, &e)
+						done[m] = side.v
+					}
 				}
 			}
-			if !done[m] {
+			if done[m] == nil {
 				p.declare(m.Dst, nil)
 			}
 		}
@@ -207,7 +214,7 @@ func (p *kernelPrinter) branch(s *loop.If) {
 			p.block(body)
 			var as []assignment
 			for _, m := range s.Merge {
-				if v := value(m); v != nil {
+				if v := value(m); v != done[m] {
 					as = append(as, assignment{p.vals[m.Dst].text, p.val(v)})
 				}
 			}
@@ -216,15 +223,10 @@ func (p *kernelPrinter) branch(s *loop.If) {
 		})
 	}
 	then := side(s.Then, func(m *loop.Merge) *loop.Val { return m.Then })
-	els := side(s.Else, func(m *loop.Merge) *loop.Val {
-		if done[m] {
-			return nil
-		}
-		return m.Else
-	})
+	els := side(s.Else, func(m *loop.Merge) *loop.Val { return m.Else })
 	if len(then) == 0 {
 		if len(els) > 0 {
-			p.line("if !%s {", cond.in(unary))
+			p.line("if %s {", negated(cond))
 			p.lines = append(p.lines, els...)
 			p.line("}")
 		}
@@ -237,6 +239,28 @@ func (p *kernelPrinter) branch(s *loop.If) {
 		p.lines = append(p.lines, els...)
 	}
 	p.line("}")
+}
+
+// nothing is whether body has only constants.
+func (p *kernelPrinter) nothing(body []loop.Stmt) bool {
+	return !slices.ContainsFunc(body, func(s loop.Stmt) bool {
+		in, ok := s.(*loop.Instr)
+		return !ok || p.plan.free[in.Dst] == nil
+	})
+}
+
+// negated is the opposite of a condition. That of < is not >=, because of NaN.
+func negated(cond expr) string {
+	switch cond.op {
+	case "==":
+		return cond.left + " != " + cond.right
+	case "!=":
+		return cond.left + " == " + cond.right
+	}
+	if inner, ok := strings.CutPrefix(cond.text, "!"); ok && cond.prec == unary {
+		return inner
+	}
+	return "!" + cond.in(unary)
 }
 
 // extern prints a call of a function of the runtime.

@@ -57,7 +57,8 @@ type usage struct {
 	inline   map[*loop.Val]bool        // written at their only use
 	counters map[*loop.Val]*loop.For
 
-	carried map[*loop.Val]bool // classes
+	tails   map[*loop.Val][]*loop.For // loops that begin at a value
+	carried map[*loop.Val]bool        // classes
 	afters  map[*loop.Val]*loop.For
 
 	defs    map[*loop.Val]path
@@ -83,7 +84,7 @@ type use struct {
 
 func planUsage(k *loop.Kernel) *usage {
 	u := &usage{
-		free: map[*loop.Val]*loop.Instr{}, inline: map[*loop.Val]bool{}, counters: map[*loop.Val]*loop.For{}, afters: map[*loop.Val]*loop.For{}, carried: map[*loop.Val]bool{},
+		free: map[*loop.Val]*loop.Instr{}, inline: map[*loop.Val]bool{}, counters: map[*loop.Val]*loop.For{}, afters: map[*loop.Val]*loop.For{}, carried: map[*loop.Val]bool{}, tails: map[*loop.Val][]*loop.For{},
 		defs: map[*loop.Val]path{}, instrs: map[*loop.Val]*loop.Instr{}, loads: map[*loop.Val]*loop.Load{}, uses: map[*loop.Val][]use{},
 		rep: map[*loop.Val]*loop.Val{}, members: map[*loop.Val][]*loop.Val{}, nonnegs: map[*loop.Val]bool{},
 		alias: map[*loop.Buffer]*loop.Buffer{}, body: k.Body, paths: map[loop.Stmt]path{},
@@ -183,6 +184,9 @@ func (u *usage) scan(body []loop.Stmt, outer path, block int) {
 			u.use(s.Src, here, nil)
 		case *loop.For:
 			u.use(s.From.Val, here, nil)
+			if s.From.Val != nil {
+				u.tails[s.From.Val] = append(u.tails[s.From.Val], s)
+			}
 			u.use(s.To.Val, here, nil)
 			u.counters[s.Var] = s
 			u.define(s.Var, here.in(loopBody, -1))

@@ -133,8 +133,8 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 		case *Instr:
 			c := *s
 			c.Args = j.vals(s.Args)
-			if (c.Op == And || c.Op == Or) && c.Args[0] == c.Args[1] {
-				j.now[s.Dst] = c.Args[0]
+			if n := len(c.Args); n > 1 && c.Args[n-1] == c.Args[n-2] && (c.Op == And || c.Op == Or || c.Op == Select) {
+				j.now[s.Dst] = c.Args[n-1]
 				continue
 			}
 			if x, ok := j.known(&c); ok {
@@ -179,9 +179,14 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 			c := *s
 			c.Cond = j.val(s.Cond)
 			c.Then, c.Else = j.block(s.Then, e), j.block(s.Else, e)
-			c.Merge = make([]*Merge, len(s.Merge))
-			for i, m := range s.Merge {
-				c.Merge[i] = &Merge{m.Dst, j.val(m.Then), j.val(m.Else)}
+			c.Merge = nil
+			for _, m := range s.Merge {
+				m := &Merge{m.Dst, j.val(m.Then), j.val(m.Else)}
+				if m.Then == m.Else {
+					j.now[m.Dst] = m.Then
+				} else {
+					c.Merge = append(c.Merge, m)
+				}
 			}
 			out = append(out, &c)
 		case *Extern:
