@@ -164,13 +164,52 @@ func (g *gen) packageDoc() string {
 		}
 		b.WriteString(columns(rows))
 	}
-	for _, t := range g.api.Trainers {
-		fmt.Fprintf(&b, "\n[%s] trains it; see [New%s].\n", t.Name, t.Name)
+	g.usage(&b)
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// usage shows how the package is used.
+func (g *gen) usage(b *strings.Builder) {
+	name := g.api.Package
+	b.WriteString("\n# Use\n\n")
+	if len(g.api.Trainers) > 0 {
+		t := g.api.Trainers[0]
+		fmt.Fprintf(b, "A [%s] trains weights on batches and yields the loss of each step:\n\n", t.Name)
+		fmt.Fprintf(b, "\tw := %s.InitWeights(1)\n\ts := %s.New%s(w, %s.Default%sOptions())\n", name, name, t.Name, name, t.Name)
+		fmt.Fprintf(b, "\tfor r, err := range s.Fit(ctx, batches) {\n\t\tif err != nil {\n\t\t\treturn err\n\t\t}\n\t\tfmt.Println(r.Step, r.Loss)\n\t}\n")
+		fmt.Fprintf(b, "\terr := w.SaveFile(\"%s.safetensors\")\n\n", name)
+	}
+	if len(g.api.Entries) > 0 {
+		e := g.api.Entries[0]
+		var args, results []string
+		for _, r := range e.Results {
+			results = append(results, resultName(r))
+			if len(r.Shape) > 0 {
+				args = append(args, "nil")
+			}
+		}
+		if len(results) == 1 {
+			results[0] = "out"
+		}
+		for _, a := range e.Args {
+			if a.Default == nil {
+				args = append(args, a.Name)
+			}
+		}
+		if e.Random {
+			args = append(args, "seed")
+		}
+		if hasOptions(e) {
+			args = append(args, name+".Default"+e.Name+"Options()")
+		}
+		b.WriteString("A [Session] uses them, as any number of sessions may:\n\n")
+		fmt.Fprintf(b, "\tw := %s.NewWeights()\n\tif err := w.LoadFile(\"%s.safetensors\"); err != nil {\n\t\treturn err\n\t}\n", name, name)
+		fmt.Fprintf(b, "\t%s, err := %s.NewSession(w).%s(%s)\n", strings.Join(results, ", "), name, e.Name, strings.Join(args, ", "))
 	}
 	for _, x := range g.api.Generators {
-		fmt.Fprintf(&b, "\n[Session.%s] generates.\n", x.Name)
+		fmt.Fprintf(b, "\n[Session.%s] generates:\n\n\ts := %s.NewSession(w)\n", x.Name, name)
+		fmt.Fprintf(b, "\tfor token, err := range s.%s(prompt, %s.Default%sOptions()) {\n\t\t…\n\t}\n", x.Name, name, x.Name)
 	}
-	return strings.TrimRight(b.String(), "\n")
 }
 
 func (g *gen) tensorCount() int {

@@ -38,6 +38,7 @@ func TestWeightsSurviveAFile(t *testing.T) {
 	for _, e := range g.api.Entries {
 		if x := g.sampleCall(e, nil); x != nil {
 			g.entryTest(f, e, x)
+			g.entryExample(f, e, x)
 			ramp = ramp || x.ramp
 		}
 	}
@@ -48,6 +49,7 @@ func TestWeightsSurviveAFile(t *testing.T) {
 		}
 		if x := g.sampleCall(t.Loss, absent); x != nil {
 			g.stepTest(f, t, x)
+			g.fitExample(f, t, x)
 			ramp = ramp || x.ramp
 		}
 	}
@@ -79,7 +81,7 @@ func (g *gen) sampleCall(e *loop.Entry, absent map[int]bool) *sampleCall {
 	}
 	x := &sampleCall{}
 	var b strings.Builder
-	names := newScope("s", "t", "err", "out", "call", "batch", "ramp")
+	names := newScope("s", "t", "w", "r", "err", "out", "call", "file", "again", "batches", "ramp")
 	for i, a := range e.Args {
 		if absent[i] || a.Default != nil {
 			continue
@@ -189,6 +191,63 @@ func Test$NameAllocatesNothing(t *testing.T) {
 	}
 }`, "Name", e.Name, "setup", x.setup, "decl", strings.Join(decl, ""), "reset", reset,
 		"into", strings.Join(append(into, "err"), ", "), "args", strings.Join(args, ", "))
+}
+
+// entryExample prints an example that only has to compile.
+func (g *gen) entryExample(f *file, e *loop.Entry, x *sampleCall) {
+	var into, args []string
+	for i, r := range e.Results {
+		v := fmt.Sprintf("out%d", i+1)
+		if len(e.Results) == 1 {
+			v = "out"
+		}
+		into = append(into, v)
+		if len(r.Shape) > 0 {
+			args = append(args, "nil")
+		}
+	}
+	args = append(args, x.args...)
+	if e.Random {
+		args = append(args, "1")
+	}
+	if hasOptions(e) {
+		args = append(args, "Default"+e.Name+"Options()")
+	}
+	f.add(`
+func ExampleSession_$Name() {
+	s := NewSession(InitWeights(1))
+	$setup $into, err := s.$Name($args)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println($into)
+}`, "Name", e.Name, "setup", x.setup, "into", strings.Join(into, ", "), "args", strings.Join(args, ", "))
+}
+
+func (g *gen) fitExample(f *file, t *loop.Trainer, x *sampleCall) {
+	f.add(`
+func Example$Name_Fit() {
+	w := InitWeights(1)
+	s := New$Name(w, Default$NameOptions())
+	batches := func(yield func($NameBatch, error) bool) {
+		$setup for yield($NameBatch{$args}, nil) {
+		}
+	}
+	for r, err := range s.Fit(context.Background(), batches) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Step, r.Loss)
+		if r.Step == 100 {
+			break
+		}
+	}
+	if err := w.SaveFile("$package.safetensors"); err != nil {
+		fmt.Println(err)
+	}
+}`, "Name", t.Name, "setup", x.setup, "args", strings.Join(x.args, ", "), "package", g.api.Package)
 }
 
 func (g *gen) stepTest(f *file, t *loop.Trainer, x *sampleCall) {

@@ -102,6 +102,7 @@ func (t *trainer) print(f *file) error {
 		return err
 	}
 	t.gradients(f, kv)
+	t.apply(f, kv)
 	t.carry(f)
 	t.momentTable(f)
 	t.checkpoint(f, kv)
@@ -647,6 +648,41 @@ func (s *$Name) Gradients($paramscomma into *Weights) (loss $float, err error) {
 }`, append(kv, "paramscomma", comma(kvOf(kv, "params")), "lock", lock, "unlock", unlock, "keep", keep, "restore", restore, "begin", begin, "all", all,
 		"doc", commentText(wrap("Gradients computes the loss and its gradient with respect to every weight that "+t.Name+
 			" trains, and zero for the others, and changes neither the weights nor the trainer. It is what Step applies, before it is clipped. "+doc)))...)
+}
+
+// apply prints the update by gradients that were computed elsewhere.
+func (t *trainer) apply(f *file, kv []string) {
+	use, grow := "s.m.grads = grads.data\n", ""
+	if !t.g.uses["grads"] {
+		use = ""
+	}
+	if t.Accumulate > 1 {
+		use = fmt.Sprintf("for i, g := range grads.data {\ns.grads[i] = %d * g // the update takes the mean of %d micro-batches\n}\ns.m.grads, s.micro = s.grads, 0\n", t.Accumulate, t.Accumulate)
+	}
+	b := t.g.newBinder(t.Loss, "", scope{})
+	if s := b.grow("s.m", t.Trainer.Apply); s != "" {
+		grow = s + "\n"
+	}
+	f.add(`
+// Apply updates the weights by gradients that were computed elsewhere, such as
+// the mean of what Gradients of several trainers gave, and returns their norm
+// before they are clipped. It may overwrite them.
+func (s *$Name) Apply(grads *Weights) (norm float64, err error) {
+	if err := s.acquire("Apply"); err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if !grads.guard.Hold() {
+		return 0, inUse("Apply")
+	}
+	defer grads.guard.Release()
+	norm = math.Sqrt(s.fold.SumSquares(grads.data))
+	if norm-norm != 0 {
+		return norm, s.notFinite("Apply", "the norm of the gradient", norm)
+	}
+	$use$grow s.update()
+	return norm, nil
+}`, append(kv, "use", use, "grow", grow)...)
 }
 
 func comma(s string) string {

@@ -13,7 +13,27 @@
 //
 //	Predict(x f32[N, 10]) f32[N]
 //
-// [Step] trains it; see [NewStep].
+// # Use
+//
+// A [Step] trains weights on batches and yields the loss of each step:
+//
+//	w := linreg.InitWeights(1)
+//	s := linreg.NewStep(w, linreg.DefaultStepOptions())
+//	for r, err := range s.Fit(ctx, batches) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(r.Step, r.Loss)
+//	}
+//	err := w.SaveFile("linreg.safetensors")
+//
+// A [Session] uses them, as any number of sessions may:
+//
+//	w := linreg.NewWeights()
+//	if err := w.LoadFile("linreg.safetensors"); err != nil {
+//		return err
+//	}
+//	out, err := linreg.NewSession(w).Predict(nil, x)
 package linreg
 
 import "github.com/lmc-lang/lmc/runtime"

@@ -4,6 +4,8 @@ package linreg
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -44,6 +46,18 @@ func TestPredictAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
+}
+
+func ExampleSession_Predict() {
+	s := NewSession(InitWeights(1))
+	x := runtime.NewTensor2[float32](nil, 2, 10)
+	ramp(x.Data)
+	out, err := s.Predict(nil, x)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(out)
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
@@ -95,6 +109,32 @@ func TestStepContinues(t *testing.T) {
 	}
 	if !slices.Equal(s.w.Data(), again.w.Data()) {
 		t.Error("after a checkpoint training goes another way")
+	}
+}
+
+func ExampleStep_Fit() {
+	w := InitWeights(1)
+	s := NewStep(w, DefaultStepOptions())
+	batches := func(yield func(StepBatch, error) bool) {
+		x := runtime.NewTensor2[float32](nil, 2, 10)
+		ramp(x.Data)
+		y := make([]float32, 2)
+		ramp(y)
+		for yield(StepBatch{x, y}, nil) {
+		}
+	}
+	for r, err := range s.Fit(context.Background(), batches) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Step, r.Loss)
+		if r.Step == 100 {
+			break
+		}
+	}
+	if err := w.SaveFile("linreg.safetensors"); err != nil {
+		fmt.Println(err)
 	}
 }
 

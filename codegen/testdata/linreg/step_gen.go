@@ -171,6 +171,27 @@ func (s *Step) Gradients(x runtime.Tensor2[float32], y []float32, into *Weights)
 	return out.Loss, err
 }
 
+// Apply updates the weights by gradients that were computed elsewhere, such as
+// the mean of what Gradients of several trainers gave, and returns their norm
+// before they are clipped. It may overwrite them.
+func (s *Step) Apply(grads *Weights) (norm float64, err error) {
+	if err := s.acquire("Apply"); err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if !grads.guard.Hold() {
+		return 0, inUse("Apply")
+	}
+	defer grads.guard.Release()
+	norm = math.Sqrt(s.fold.SumSquares(grads.data))
+	if norm-norm != 0 {
+		return norm, s.notFinite("Apply", "the norm of the gradient", norm)
+	}
+	s.m.grads = grads.data
+	s.update()
+	return norm, nil
+}
+
 // Position is where training is in its data, for checkpoints: passes done and
 // batches of the current pass done.
 func (s *Step) Position() (epoch, batches int64) { return s.epoch, s.batches }

@@ -100,6 +100,33 @@ func TestGradients(t *testing.T) {
 	}
 }
 
+// TestApply: the mean of the gradients of two halves is the gradient.
+func TestApply(t *testing.T) {
+	x, y := data()
+	one, two := InitWeights(1), InitWeights(1)
+	s := NewStep(one, DefaultStepOptions())
+	a, b := NewWeights(), NewWeights()
+	for range 3 {
+		if _, err := NewStep(two, DefaultStepOptions()).Step(x, y); err != nil {
+			t.Fatal(err)
+		}
+		_, err1 := s.Gradients(runtime.NewTensor2(x.Data[:500], 50, 10), y[:50], a)
+		_, err2 := s.Gradients(runtime.NewTensor2(x.Data[500:], 50, 10), y[50:], b)
+		for i := range a.Data() {
+			a.Data()[i] = (a.Data()[i] + b.Data()[i]) / 2
+		}
+		norm, err3 := s.Apply(a)
+		if err := errors.Join(err1, err2, err3); err != nil || norm == 0 {
+			t.Fatal(err)
+		}
+	}
+	for i, v := range one.Data() {
+		if math.Abs(float64(v-two.Data()[i])) > 1e-5 {
+			t.Error(i, v, two.Data()[i])
+		}
+	}
+}
+
 func TestBadInput(t *testing.T) {
 	x, y := data()
 	w := InitWeights(1)

@@ -8,7 +8,7 @@ import "github.com/lmc-lang/lmc/runtime"
 func embed(ids []int32, tok, pos, x []float32, B, T, lo, hi int) {
 	T4 := 4 * T
 	for i := lo; i < hi; i++ {
-		idsRow := ids[i*T:]
+		idsRow := ids[i*T:][:T]
 		for t := range T {
 			at := runtime.Index(int(idsRow[t]), 5)
 			tokRow := tok[at*4:][:4]
@@ -53,7 +53,7 @@ func block(x, w, y []float32, B, T, l int) {
 // head: out = x @ tok.T
 func head(x, tok, out []float32, B, T int) {
 	for i := range B * T {
-		outRow := out[i*5:]
+		outRow := out[i*5:][:5]
 		for v := range 5 {
 			acc := float32(0)
 			xRow := x[i*4:][:4]
@@ -81,7 +81,7 @@ func remember(ids []int32, keys []float32, B, P, T int) {
 func tally(keys, out []float32, B, P, T int) {
 	n := P + T
 	for i := range B {
-		outRow := out[i*5:]
+		outRow := out[i*5:][:5]
 		for v := range 5 {
 			t := float32(v)
 			acc := float32(0)

@@ -17,9 +17,34 @@
 //	Noise(x f32[N], scale f32) f32[N]
 //	Two(h f32[B, 4], flag bool, k i32) (f32[B, 4], f32[B, 4], i32)
 //
-// [Step] trains it; see [NewStep].
+// # Use
 //
-// [Session.Text] generates.
+// A [Step] trains weights on batches and yields the loss of each step:
+//
+//	w := tiny.InitWeights(1)
+//	s := tiny.NewStep(w, tiny.DefaultStepOptions())
+//	for r, err := range s.Fit(ctx, batches) {
+//		if err != nil {
+//			return err
+//		}
+//		fmt.Println(r.Step, r.Loss)
+//	}
+//	err := w.SaveFile("tiny.safetensors")
+//
+// A [Session] uses them, as any number of sessions may:
+//
+//	w := tiny.NewWeights()
+//	if err := w.LoadFile("tiny.safetensors"); err != nil {
+//		return err
+//	}
+//	out, err := tiny.NewSession(w).Logits(nil, ids)
+//
+// [Session.Text] generates:
+//
+//	s := tiny.NewSession(w)
+//	for token, err := range s.Text(prompt, tiny.DefaultTextOptions()) {
+//		…
+//	}
 package tiny
 
 import "github.com/lmc-lang/lmc/runtime"

@@ -4,6 +4,8 @@ package tiny
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -45,6 +47,17 @@ func TestLogitsAllocatesNothing(t *testing.T) {
 	}
 }
 
+func ExampleSession_Logits() {
+	s := NewSession(InitWeights(1))
+	ids := runtime.NewTensor2[int32](nil, 2, 2)
+	out, err := s.Logits(nil, ids)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(out)
+}
+
 func TestDecodeAllocatesNothing(t *testing.T) {
 	s := NewSession(InitWeights(1))
 	ids := runtime.NewTensor2[int32](nil, 2, 2)
@@ -60,6 +73,17 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
+}
+
+func ExampleSession_Decode() {
+	s := NewSession(InitWeights(1))
+	ids := runtime.NewTensor2[int32](nil, 2, 2)
+	out, err := s.Decode(nil, ids, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(out)
 }
 
 func TestNoiseAllocatesNothing(t *testing.T) {
@@ -79,6 +103,18 @@ func TestNoiseAllocatesNothing(t *testing.T) {
 	}
 }
 
+func ExampleSession_Noise() {
+	s := NewSession(InitWeights(1))
+	x := make([]float32, 2)
+	ramp(x)
+	out, err := s.Noise(nil, x, 1, DefaultNoiseOptions())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(out)
+}
+
 func TestTwoAllocatesNothing(t *testing.T) {
 	s := NewSession(InitWeights(1))
 	h := runtime.NewTensor2[float32](nil, 2, 4)
@@ -95,6 +131,18 @@ func TestTwoAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
+}
+
+func ExampleSession_Two() {
+	s := NewSession(InitWeights(1))
+	h := runtime.NewTensor2[float32](nil, 2, 4)
+	ramp(h.Data)
+	out1, out2, out3, err := s.Two(nil, nil, h, true, 0)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(out1, out2, out3)
 }
 
 func TestStepAllocatesNothing(t *testing.T) {
@@ -143,6 +191,30 @@ func TestStepContinues(t *testing.T) {
 	}
 	if !slices.Equal(s.w.Data(), again.w.Data()) {
 		t.Error("after a checkpoint training goes another way")
+	}
+}
+
+func ExampleStep_Fit() {
+	w := InitWeights(1)
+	s := NewStep(w, DefaultStepOptions())
+	batches := func(yield func(StepBatch, error) bool) {
+		x := runtime.NewTensor2[float32](nil, 2, 4)
+		ramp(x.Data)
+		for yield(StepBatch{x}, nil) {
+		}
+	}
+	for r, err := range s.Fit(context.Background(), batches) {
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(r.Step, r.Loss)
+		if r.Step == 100 {
+			break
+		}
+	}
+	if err := w.SaveFile("tiny.safetensors"); err != nil {
+		fmt.Println(err)
 	}
 }
 

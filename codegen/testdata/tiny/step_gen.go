@@ -232,6 +232,30 @@ func (s *Step) Gradients(x runtime.Tensor2[float32], into *Weights) (loss float3
 	return out.Loss, err
 }
 
+// Apply updates the weights by gradients that were computed elsewhere, such as
+// the mean of what Gradients of several trainers gave, and returns their norm
+// before they are clipped. It may overwrite them.
+func (s *Step) Apply(grads *Weights) (norm float64, err error) {
+	if err := s.acquire("Apply"); err != nil {
+		return 0, err
+	}
+	defer s.release()
+	if !grads.guard.Hold() {
+		return 0, inUse("Apply")
+	}
+	defer grads.guard.Release()
+	norm = math.Sqrt(s.fold.SumSquares(grads.data))
+	if norm-norm != 0 {
+		return norm, s.notFinite("Apply", "the norm of the gradient", norm)
+	}
+	for i, g := range grads.data {
+		s.grads[i] = 2 * g // the update takes the mean of 2 micro-batches
+	}
+	s.m.grads, s.micro = s.grads, 0
+	s.update()
+	return norm, nil
+}
+
 // Reset begins a new sequence: h of the next step are zero, and may have
 // another shape.
 func (s *Step) Reset() {
