@@ -22,6 +22,8 @@ type trainer struct {
 
 func (g *gen) trainers() error {
 	for _, t := range g.api.Trainers {
+		g.uses["moments"] = g.uses["moments"] || len(t.Moments) > 0
+		g.uses["scalars"] = g.uses["scalars"] || len(t.Scalars) > 0
 		x := &trainer{Trainer: t, g: g, carried: map[int]int{}, from: map[int]bool{}}
 		x.states = g.writesWeights(t.Loss.Proc, map[*loop.Proc]bool{})
 		for _, c := range t.Carried {
@@ -218,6 +220,9 @@ func (t *trainer) typ(f *file, kv []string) {
 		}
 		fmt.Fprintf(&init, "s.states = make([]$float, %d)\n", n)
 	}
+	if len(t.Carried) > 0 {
+		fields.WriteString("carrying bool // there was a step since Reset\n")
+	}
 	for _, c := range t.Carried {
 		a, r := t.Loss.Args[c.Arg], t.Loss.Results[c.Result]
 		n := carriedName(a)
@@ -242,7 +247,7 @@ func (t *trainer) typ(f *file, kv []string) {
 		}
 		fmt.Fprintf(&fields, "scalars [%d]float64\n}\n", n)
 	}
-	if g.uses["scalars"] && len(t.Scalars) > 0 {
+	if len(t.Scalars) > 0 {
 		init.WriteString("s.m.scalars = make([]$float, $scalars)\n")
 	}
 	if t.moments() > 0 {
@@ -437,9 +442,9 @@ func (t *trainer) lend(b *binder, i int, a loop.Param) {
 		return
 	}
 	b.data[i] = "s." + n
-	size := b.dim(loop.Product(a.Shape))
+	start := fmt.Sprintf("s.%s = runtime.Resize(s.%s, %s)\nclear(s.%s)\n", n, n, b.dim(loop.Product(a.Shape)), n)
 	if isConst(a.Shape) {
-		b.line("if s.%s == nil {\ns.%s = make([]%s, %s)\n}", n, n, t.g.elem(a.Elem), size)
+		b.line("if !s.carrying {\n%s}", start)
 		return
 	}
 	var ds []string
@@ -447,13 +452,11 @@ func (t *trainer) lend(b *binder, i int, a loop.Param) {
 		ds = append(ds, b.dim(d))
 	}
 	b.line(`switch shape := [%d]int{%s}; {
-case len(s.%s) == 0:
-s.%s = runtime.Resize(s.%s, %s)
-clear(s.%s)
-s.%sShape = shape
+case !s.carrying:
+%ss.%sShape = shape
 case s.%sShape != shape:
 return out, &runtime.ShapeError{Model: modelName, Func: fn, Arg: "%s, carried from the step before (see Reset),", Want: fmt.Sprint(shape), Got: s.%sShape[:], Len: -1}
-}`, len(ds), strings.Join(ds, ", "), n, n, n, size, n, n, n, a.Name, n)
+}`, len(ds), strings.Join(ds, ", "), start, n, n, a.Name, n)
 }
 
 // step prints Step.

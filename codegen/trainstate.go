@@ -22,26 +22,23 @@ func (t *trainer) carry(f *file) {
 		a := t.Loss.Args[c.Arg]
 		n := carriedName(a)
 		names = append(names, a.Name)
-		switch {
-		case len(a.Shape) == 0:
+		if len(a.Shape) == 0 {
 			fmt.Fprintf(&swap, "s.%s = s.%sNext\n", n, n)
 			fmt.Fprintf(&reset, "s.%s = %s\n", n, zero(a.Elem))
-		case isConst(a.Shape):
+		} else {
 			fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
-			fmt.Fprintf(&reset, "clear(s.%s)\n", n)
-		default:
-			fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
-			fmt.Fprintf(&reset, "s.%s = s.%s[:0]\n", n, n)
 		}
 	}
 	f.add(`
-// Reset begins a new sequence: $names of the next step are zero, and may have
-// another shape.
+// Reset begins a new sequence: the next step starts from zero for $names, which
+// may have another shape then.
 func (s *$Name) Reset() {
+	s.carrying = false
 	$reset}
 
 // carry feeds $names to the next step.
 func (s *$Name) carry() {
+	s.carrying = true
 	$swap}`, "Name", t.Name, "names", strings.Join(names, ", "), "reset", reset.String(), "swap", swap.String())
 }
 

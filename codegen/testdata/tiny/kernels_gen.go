@@ -54,9 +54,9 @@ func block(x, w, y []float32, B, T, l int) {
 func head(x, tok, out []float32, B, T int) {
 	for i := range B * T {
 		outRow := out[i*5:][:5]
+		xRow := x[i*4:][:4]
 		for v := range 5 {
 			acc := float32(0)
-			xRow := x[i*4:][:4]
 			tokRow := tok[v*4:][:4]
 			for d := range xRow {
 				acc += float32(xRow[d] * tokRow[d])
@@ -82,10 +82,10 @@ func tally(keys, out []float32, B, P, T int) {
 	n := P + T
 	for i := range B {
 		outRow := out[i*5:][:5]
+		keysRow := keys[i*8:][:n]
 		for v := range 5 {
 			t := float32(v)
 			acc := float32(0)
-			keysRow := keys[i*8:][:n]
 			for s := range keysRow {
 				t2 := float32(0)
 				if keysRow[s] == t {

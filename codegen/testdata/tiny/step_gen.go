@@ -53,6 +53,7 @@ type Step struct {
 	epoch, batches   int64     // position in the data
 	micro            int64     // micro-batches since the last update
 	states           []float32 // of the weights before the step
+	carrying         bool      // there was a step since Reset
 	lastH, lastHNext []float32 // h of the step before, and of this one
 	lastHShape       [2]int
 	eachData         []float32
@@ -164,7 +165,7 @@ func (s *Step) evaluate(fn string, grads []float32, x runtime.Tensor2[float32]) 
 		return out, err
 	}
 	switch shape := [2]int{B, 4}; {
-	case len(s.lastH) == 0:
+	case !s.carrying:
 		s.lastH = runtime.Resize(s.lastH, 4*B)
 		clear(s.lastH)
 		s.lastHShape = shape
@@ -256,14 +257,15 @@ func (s *Step) Apply(grads *Weights) (norm float64, err error) {
 	return norm, nil
 }
 
-// Reset begins a new sequence: h of the next step are zero, and may have
-// another shape.
+// Reset begins a new sequence: the next step starts from zero for h, which
+// may have another shape then.
 func (s *Step) Reset() {
-	s.lastH = s.lastH[:0]
+	s.carrying = false
 }
 
 // carry feeds h to the next step.
 func (s *Step) carry() {
+	s.carrying = true
 	s.lastH, s.lastHNext = s.lastHNext, s.lastH
 }
 
