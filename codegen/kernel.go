@@ -71,14 +71,11 @@ func PrintKernel(k *loop.Kernel, name string, float64s bool) (string, error) {
 	}
 	syms := KernelSyms(k)
 	tidy := lowerSelects(loop.Tidy(k))
-	// The first time finds out which sizes deserve a variable and how many rows
-	// there are.
+	// The first time finds out which sizes deserve a variable.
 	sizes := map[string]*size{}
 	p := newKernelPrinter(tidy, name, syms, float64s, sizes, false)
 	p.function()
-	starts := p.starts
 	p = newKernelPrinter(tidy, name, syms, float64s, sizes, true)
-	p.starts = starts
 	text := p.function()
 	if p.err != nil {
 		return "", fmt.Errorf("bug in codegen: kernel %s: %w", k.Name, p.err)
@@ -106,9 +103,8 @@ type kernelPrinter struct {
 	vars   map[*loop.Val]string // variable of a class of values, by representative
 	locals []frame              // names and rows of the open blocks
 	sizes  map[string]*size
-	starts map[*loop.Buffer][]string // where the rows of a buffer begin
-	final  bool                      // sizes and starts are known
-	loops  int                       // depth
+	final  bool // sizes are known
+	loops  int  // depth
 
 	lines []string
 	err   error
@@ -120,10 +116,14 @@ type frame struct {
 	rows  map[string]string // row slices and elements, by key
 	// addresses are what an innermost loop computes before it, by access.
 	addresses map[string]address
+
+	loop   *loop.For          // whose body the block is, if it is one
+	inside map[*loop.Val]bool // what the loop defines
+	before []string           // lines to print before the loop
 }
 
 func newFrame(names map[string]bool) frame {
-	return frame{names, map[string]string{}, map[string]address{}}
+	return frame{names: names, rows: map[string]string{}, addresses: map[string]address{}}
 }
 
 // A size is a dim that is not just a number or a symbol.
@@ -139,7 +139,6 @@ func newKernelPrinter(k *loop.Kernel, name string, syms []string, wide bool, siz
 		k: k, name: name, syms: syms, wide: wide || k.Wide, float: "float32",
 		bufs: map[*loop.Buffer]string{}, symbol: map[string]string{},
 		vals: map[*loop.Val]expr{}, vars: map[*loop.Val]string{}, sizes: sizes, final: final,
-		starts: map[*loop.Buffer][]string{},
 	}
 	if p.wide {
 		p.float = "float64"
@@ -167,19 +166,29 @@ func (p *kernelPrinter) pick(want string) string {
 func (p *kernelPrinter) pickIn(depth int, want string) string {
 	want = identifier(want)
 	name := want
-	taken := func() bool {
-		for _, f := range p.locals {
-			if f.names[name] {
-				return true
-			}
-		}
-		return isKeyword(name)
-	}
-	for i := 2; taken(); i++ {
+	for i := 2; p.taken(name); i++ {
 		name = fmt.Sprintf("%s%d", want, i)
 	}
 	p.locals[depth].names[name] = true
 	return name
+}
+
+// taken is whether an open block uses name.
+func (p *kernelPrinter) taken(name string) bool {
+	for _, f := range p.locals {
+		if f.names[name] {
+			return true
+		}
+	}
+	return isKeyword(name)
+}
+
+// openLoop opens the body of s.
+func (p *kernelPrinter) openLoop(s *loop.For) {
+	p.open()
+	f := &p.locals[len(p.locals)-1]
+	f.loop, f.inside = s, map[*loop.Val]bool{}
+	definedIn([]loop.Stmt{s}, f.inside)
 }
 
 func (p *kernelPrinter) open() {

@@ -201,8 +201,8 @@ func (p *kernelPrinter) instrExpr(s *loop.Instr) expr {
 			args[i] = variable(name)
 		}
 	}
-	if s.Op == loop.Add && args[1].constant && args[1].prec == unary { // a + -1 is a - 1
-		args[1].text = args[1].text[1:]
+	if s.Op == loop.Add && args[1].prec == unary && args[1].text[0] == '-' { // a + -b is a - b, bit by bit
+		args[1] = expr{text: args[1].text[1:], prec: primary, constant: args[1].constant, simple: args[1].constant}
 		sp = parseSpelling("$0 - $1")
 	}
 	out := expr{prec: sp.prec, op: sp.op, product: form.Pin}

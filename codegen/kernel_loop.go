@@ -32,6 +32,7 @@ func (p *kernelPrinter) loop(s *loop.For) {
 		}
 		p.assignAll(as)
 	})
+	p.lines = append(p.lines, p.locals[len(p.locals)-1].before...)
 	p.close()
 	if s.Comment != "" {
 		p.line("// %s", strings.Join(strings.Fields(s.Comment), " "))
@@ -74,7 +75,7 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 			rows.n = to
 		}
 		p.cutRows(rows)
-		p.open()
+		p.openLoop(s)
 		name = p.pick(name)
 		p.vals[s.Var] = variable(name)
 		p.addressRows(rows, name)
@@ -100,7 +101,7 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 		start = from.text
 	}
 	p.cutRows(rows)
-	p.open()
+	p.openLoop(s)
 	if start != "" {
 		name = p.pick(name)
 		start = fmt.Sprintf("%s := %s", name, start)
@@ -150,7 +151,7 @@ func (p *kernelPrinter) rowHeader(s *loop.For, rows *rowPlan) (head func(used fu
 	if over == "" {
 		over = rows.n.text
 	}
-	p.open()
+	p.openLoop(s)
 	name := p.pick(hint(s.Var, "i"))
 	counter := name
 	if rows.start == "" && !startsAtZero(s.From) && rows.counter {

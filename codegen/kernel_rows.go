@@ -282,7 +282,7 @@ func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
 	case startsAtZero(s.From):
 		plan.n = p.bound(s.To)
 		if !plan.n.simple && s.To.Val != nil {
-			plan.n = p.cached("length "+plan.n.text, "n", plan.n.text)
+			plan.n = p.cached(place{key: "length " + s.To.String(), vals: boundVals(s.To)}, "n", plan.n.text)
 		}
 	case s.From.Val == nil && s.To.Val == nil && !slices.ContainsFunc(plan.list, func(r *row) bool { return !p.inBuffer(r.base) }):
 		// Rows begin where the counter is 0, and the loop runs along the end of them.
@@ -297,7 +297,8 @@ func (p *kernelPrinter) measure(s *loop.For, plan *rowPlan) {
 		if !slices.ContainsFunc(plan.list, func(r *row) bool { return plan.lo == "" || !r.atZero() }) {
 			return // the rows are x[lo:hi]
 		}
-		plan.n = p.cached("length "+text, "n", text)
+		key := "length " + s.From.String() + " " + s.To.String()
+		plan.n = p.cached(place{key: key, vals: boundVals(s.From, s.To)}, "n", text)
 	}
 }
 
@@ -306,29 +307,126 @@ func (plan *rowPlan) atZero() bool { return len(plan.from.Terms) == 0 && plan.fr
 
 func (r *row) atZero() bool { return len(r.base.Terms) == 0 && r.base.Off.Is(0) }
 
-// cached is the variable that has the value of text in this block or one around
-// it; if there is none, it is computed here.
-func (p *kernelPrinter) cached(key, name, text string) expr {
+// A place says what a computation before a loop depends on.
+type place struct {
+	key  string // equal computations have equal keys
+	vals []*loop.Val
+	// For a row, which must be in its buffer: the buffer, and the sizes in the
+	// row's bounds.
+	buf  *loop.Buffer
+	dims []loop.Dim
+}
+
+func boundVals(bs ...loop.Bound) []*loop.Val {
+	var out []*loop.Val
+	for _, b := range bs {
+		if b.Val != nil {
+			out = append(out, b.Val)
+		}
+	}
+	return out
+}
+
+// rowPlace is the place of a row of buf from at on, of the length n if known.
+func rowPlace(buf *loop.Buffer, at loop.Index, n string, bounds ...loop.Bound) place {
+	x := place{key: fmt.Sprintf("row %s %s : %s", buf.Name, at, n), vals: boundVals(bounds...), buf: buf, dims: []loop.Dim{at.Off, buf.Len}}
+	for _, t := range at.Terms {
+		x.vals, x.dims = append(x.vals, t.Var), append(x.dims, t.Coef)
+	}
+	for _, b := range bounds {
+		x.dims = append(x.dims, b.Dim)
+	}
+	return x
+}
+
+// cached is the variable that has the value of text in an open block; if there
+// is none, it is computed before the outermost loop that does not change it.
+func (p *kernelPrinter) cached(x place, name, text string) expr {
 	for i := len(p.locals) - 1; i >= 0; i-- {
-		if old, ok := p.locals[i].rows[key]; ok {
+		if old, ok := p.locals[i].rows[x.key]; ok {
 			return variable(old)
 		}
 	}
-	name = p.pick(name)
-	p.line("%s := %s", name, text)
-	p.locals[len(p.locals)-1].rows[key] = name
+	d := len(p.locals) - 1
+	for d > 0 && p.locals[d].leaves(x.vals) && (x.buf == nil || p.runs(d, x)) {
+		d--
+	}
+	name = p.pickIn(d, name)
+	line := fmt.Sprintf("%s := %s", name, text)
+	if d == len(p.locals)-1 {
+		p.line("%s", line)
+	} else {
+		f := &p.locals[d+1]
+		f.before = append(f.before, line)
+	}
+	p.locals[d].rows[x.key] = name
 	return variable(name)
 }
 
-// cutRows cuts the rows before the loop, unless the block has them already.
+// leaves is whether f is the body of a loop that does not define any of vals.
+func (f *frame) leaves(vals []*loop.Val) bool {
+	return f.loop != nil && !slices.ContainsFunc(vals, func(v *loop.Val) bool { return f.inside[v] })
+}
+
+// runs reports whether the loop of block d runs at least once wherever it
+// stands, or at least does not decide whether the row x is in its buffer.
+func (p *kernelPrinter) runs(d int, x place) bool {
+	s := p.locals[d].loop
+	trips, ok := p.tripSyms(s)
+	if !ok {
+		return false
+	}
+	known := map[string]bool{}
+	for _, f := range p.locals[1:d] {
+		if f.loop != nil {
+			if syms, ok := p.tripSyms(f.loop); ok {
+				for _, s := range syms {
+					known[s] = true
+				}
+			}
+		}
+	}
+	for _, t := range trips {
+		if !known[t] && slices.ContainsFunc(x.dims, func(d loop.Dim) bool { return slices.Contains(d.Syms(), t) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// tripSyms are the sizes that are at least 1 if the loop runs, and make it run
+// if they are.
+func (p *kernelPrinter) tripSyms(s *loop.For) ([]string, bool) {
+	n := s.To.Dim
+	switch g := p.k.Grid; {
+	case g != nil && s.From.Val == g.Lo && s.To.Val == g.Hi:
+		n = g.N
+	case !startsAtZero(s.From) || s.To.Val != nil:
+		return nil, false
+	}
+	ts := n.Terms()
+	if len(ts) != 1 || ts[0].Coef < s.Step {
+		return nil, false
+	}
+	return n.Syms(), true
+}
+
+// cutRows cuts the rows before the loop, unless an open block has them already.
 func (p *kernelPrinter) cutRows(plan *rowPlan) {
+	count := map[*loop.Buffer]int{}
+	for _, r := range plan.list {
+		count[r.buf]++
+	}
+	cut := func(r *row, x place, text string) {
+		r.text, r.cut = p.cached(x, p.rowName(r.buf, count[r.buf] > 1), text).text, true
+	}
 	var left, right []string // buffers of which only this row is used
 	for _, r := range plan.list {
 		buf := p.bufs[r.buf]
+		at := r.base.Add(plan.from)
 		switch {
 		case !r.covered:
-			text := fmt.Sprintf("%s[%s:]", buf, p.index(r.base).text)
-			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(r.base).text), text).text, true
+			cut(r, rowPlace(r.buf, r.base, ""), fmt.Sprintf("%s[%s:]", buf, p.index(r.base).text))
 		case plan.atZero() && plan.end.Val == nil && r.atZero() && plan.end.Dim.Eq(r.buf.Len):
 			r.text = buf
 			p.locals[0].rows["whole "+r.buf.Name] = plan.n.text
@@ -336,12 +434,13 @@ func (p *kernelPrinter) cutRows(plan *rowPlan) {
 			r.text, r.cut = buf, true
 			left, right = append(left, buf), append(right, fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi))
 		case plan.lo != "" && r.atZero():
-			text := fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi)
-			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, plan.lo), text).text, true
+			cut(r, rowPlace(r.buf, at, "grid"), fmt.Sprintf("%s[%s:%s]", buf, plan.lo, plan.hi))
 		default:
-			at := r.base.Add(plan.from)
-			text := p.slice(buf, at, plan.n)
-			r.text, r.cut = p.cached("row "+text, p.rowName(r.buf, p.index(at).text), text).text, true
+			length := plan.end.String()
+			if !plan.atZero() {
+				length += " - " + plan.from.String()
+			}
+			cut(r, rowPlace(r.buf, at, length, plan.end), p.slice(buf, at, plan.n))
 		}
 	}
 	if len(left) > 0 {
@@ -349,19 +448,16 @@ func (p *kernelPrinter) cutRows(plan *rowPlan) {
 	}
 }
 
-// rowName names the row of a buffer that begins at the address from: xRow, or
-// x0, x1 and so on if the kernel cuts several.
-func (p *kernelPrinter) rowName(b *loop.Buffer, from string) string {
-	starts := p.starts[b]
-	i := slices.Index(starts, from)
-	if i < 0 && !p.final {
-		i = len(starts)
-		p.starts[b] = append(starts, from)
-	}
-	if len(starts) <= 1 {
+// rowName names a row of a buffer: xRow, or x0, x1 and so on if there are several.
+func (p *kernelPrinter) rowName(b *loop.Buffer, several bool) string {
+	if !several {
 		return p.bufs[b] + "Row"
 	}
-	return fmt.Sprintf("%s%d", p.bufs[b], i)
+	for i := 0; ; i++ {
+		if name := fmt.Sprintf("%s%d", p.bufs[b], i); !p.taken(name) {
+			return name
+		}
+	}
 }
 
 // addressRows tells the open block how elements of the rows are written.
@@ -401,7 +497,11 @@ func (p *kernelPrinter) hoistAddresses(s *loop.For, plan *rowPlan, inside map[*l
 			continue
 		}
 		text := p.index(fixed).text
-		plan.addresses = append(plan.addresses, address{a, p.cached("at "+text, p.bufs[a.buf]+"At", text).text, moving})
+		at := place{key: "at " + fixed.String()}
+		for _, t := range fixed.Terms {
+			at.vals = append(at.vals, t.Var)
+		}
+		plan.addresses = append(plan.addresses, address{a, p.cached(at, p.bufs[a.buf]+"At", text).text, moving})
 	}
 }
 
