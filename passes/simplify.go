@@ -89,7 +89,9 @@ func init() {
 		{"sum(x * y) = dot(x, y) if both are broadcast", ops.Sum, sumOfProduct},
 		{"f(broadcast x, broadcast y) = broadcast f(x, y)", nil, sinkBroadcast},
 		{"pad x + pad y = concat(x, y) if they fill it", ops.Add, sumOfPads},
-		{"gather at start, start+1, ... = slice", ops.Gather, gatherOfRun},
+		{"gather at k, k+1, ... = slice", ops.Gather, gatherOfRun},
+		{"select(c, select(c, x, y), z) = select(c, x, z)", ops.Select, selectTwice},
+		{"select(i >= k, pad x by k, 0) = pad x by k", ops.Select, selectOfPad},
 		{"mulz(x, y) = x * y if y is finite", ops.Mulz, mulzOfFinite},
 		{"a loop of one iteration is its body", ops.Scan, singleIteration},
 		{"stop x = x when gradients have been taken", ops.Stop, func(s *simplifier, _ ops.Graph, v *ir.Value) *ir.Value {
@@ -300,49 +302,6 @@ func sumOfPads(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 		return nil
 	}
 	return g.Concat(axis, joined...)
-}
-
-// gatherOfRun is a gather of neighbouring rows.
-func gatherOfRun(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	x, idx, axis := v.Args[0], v.Args[1], ops.Axis.Of(v)
-	if idx.Type.Rank() != 1 {
-		return nil
-	}
-	start, ok := runFrom(idx)
-	if !ok {
-		return nil
-	}
-	n := idx.Type.Shape[0]
-	room, ok := x.Type.Shape[axis].Sub(n).AddN(-start).Const()
-	if start < 0 || !ok || room < 0 {
-		return nil
-	}
-	starts := make([]ir.Dim, x.Type.Rank())
-	steps := make([]int, x.Type.Rank())
-	for i := range steps {
-		steps[i] = 1
-	}
-	starts[axis] = starts[axis].AddN(start)
-	return g.Slice(x, starts, v.Type.Shape, steps)
-}
-
-// runFrom is s if v is s, s+1, s+2, …
-func runFrom(v *ir.Value) (int, bool) {
-	switch v.Op {
-	case ops.Iota:
-		return 0, true
-	case ops.Add, ops.Sub:
-		c := v.Args[1]
-		if c.Op != ops.Const {
-			return 0, false
-		}
-		s, ok := runFrom(v.Args[0])
-		if v.Op == ops.Sub {
-			return s - int(ops.Fill.Of(c)), ok
-		}
-		return s + int(ops.Fill.Of(c)), ok
-	}
-	return 0, false
 }
 
 func mulzOfFinite(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
