@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"math"
+	goruntime "runtime"
+	"slices"
 	"testing"
 
 	"example.com/m/linreg/runtime"
@@ -170,5 +172,61 @@ func TestSessionReusesMemory(t *testing.T) {
 	again, err := m.Predict(out, runtime.NewTensor2(x.Data[:20], 2, 10))
 	if err != nil || len(again) != 2 || &again[0] != &out[0] {
 		t.Error("not the same memory")
+	}
+}
+
+// A writer calls a function when it is written to.
+type writer func()
+
+func (w writer) Write(p []byte) (int, error) { w(); return len(p), nil }
+
+func TestInUse(t *testing.T) {
+	x, y := data()
+	w := InitWeights(1)
+	s, m := NewStep(w, DefaultStepOptions()), NewSession(w)
+	calls := 0
+	use := func(want error, call func() error) {
+		calls++
+		if err := call(); !errors.Is(err, want) {
+			t.Errorf("call %d: got %v, want %v", calls, err, want)
+		}
+	}
+	// While the weights are written they can be read, not changed.
+	w.WriteTo(writer(func() {
+		use(runtime.ErrInUse, func() error { _, err := s.Step(x, y); return err })
+		use(runtime.ErrInUse, func() error { return w.Load(bytes.NewReader(nil)) })
+		use(nil, func() error { _, err := m.Predict(nil, x); return err })
+	}))
+	// A checkpoint has them for itself.
+	s.Save(writer(func() {
+		use(runtime.ErrInUse, func() error { _, err := s.Step(x, y); return err })
+		use(runtime.ErrInUse, func() error { _, err := m.Predict(nil, x); return err })
+		use(runtime.ErrInUse, func() error { _, err := w.WriteTo(&bytes.Buffer{}); return err })
+	}))
+	use(nil, func() error { _, err := s.Step(x, y); return err })
+	if calls < 7 {
+		t.Error(calls)
+	}
+}
+
+// TestSameBits: the number of workers changes nothing.
+func TestSameBits(t *testing.T) {
+	var want []float32
+	for _, procs := range []int{1, 2, 3} {
+		was := goruntime.GOMAXPROCS(procs)
+		x, y := data()
+		w := InitWeights(1)
+		s := NewStep(w, DefaultStepOptions())
+		for range 20 {
+			if _, err := s.Step(x, y); err != nil {
+				t.Fatal(err)
+			}
+		}
+		goruntime.GOMAXPROCS(was)
+		if want == nil {
+			want = w.Data()
+		} else if !slices.Equal(want, w.Data()) {
+			t.Error("other weights with", procs)
+		}
 	}
 }
