@@ -56,10 +56,18 @@ func newFuser(f *ir.Func) *fuser {
 			continue
 		}
 		for _, a := range v.Args {
-			fu.use(a, v)
+			fu.use(bottom(a), v)
 		}
 	}
 	return fu
+}
+
+// bottom is v without reshapes.
+func bottom(v *ir.Value) *ir.Value {
+	for v.Op == ops.Reshape {
+		v = v.Args[0]
+	}
+	return v
 }
 
 // splits reports whether finding the element of a tensor of shape from, given
@@ -156,15 +164,23 @@ func (fu *fuser) findRoots() {
 			need(v.Args[0])
 		}
 	}
-	for _, v := range f.Values {
-		if v.Op == ops.Dot {
-			if i := fu.impure(v); i >= 0 {
-				need(v.Args[i])
+	for again := true; again; {
+		again = false
+		for _, v := range f.Values {
+			var x *ir.Value
+			switch {
+			case v.Op == ops.Dot:
+				if i := fu.impure(v); i >= 0 {
+					x = v.Args[i]
+				}
+			case v.Op == ops.Reshape && !unitReshape(v):
+				if y := v.Args[0]; fu.root[y.ID] || y.Op.Layout && splits(v.Type.Shape, y.Type.Shape) {
+					x = y
+				}
 			}
-		}
-		if v.Op == ops.Reshape && !unitReshape(v) {
-			if x := v.Args[0]; fu.root[x.ID] || x.Op.Layout && splits(v.Type.Shape, x.Type.Shape) {
+			if x != nil && (!fu.kept[x.ID] || !fu.root[bottom(x).ID]) {
 				need(x)
+				again = true
 			}
 		}
 	}

@@ -73,7 +73,7 @@ func checkLowered(t *testing.T, p *Program, dims map[string]int) *loop.Program {
 func checkEntry(t *testing.T, s *scheduler, e *ir.Entry, sig *loop.Entry, proc *loop.Proc, tr *loop.Trainer, dims map[string]int) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(3, 4))
-	ev := &ir.Evaluator{Dims: dims}
+	ev := &ir.Evaluator{Dims: dims, Wide: true}
 	params, err := s.places(newMemory(), e.Func.Params, e.In, sig, tr, false)
 	require.NoError(t, err)
 	results, err := s.places(newMemory(), e.Func.Results, e.Out, sig, tr, true)
@@ -91,16 +91,16 @@ func checkEntry(t *testing.T, s *scheduler, e *ir.Entry, sig *loop.Entry, proc *
 	for _, p := range append(append([]*place(nil), params...), results...) {
 		span(p)
 	}
-	mem := &loop.Memory{Dims: dims, Poison: true, Mem: map[loop.Place]loop.Mem{}}
+	mem := &loop.Memory{Dims: dims, Wide: true, Poison: true, Mem: map[loop.Place]loop.Mem{}}
 	for at, n := range size {
-		mem.Mem[at] = loop.NewMem(at.Elem, n, false)
+		mem.Mem[at] = loop.NewMem(at.Elem, n, true)
 	}
 	var args []*ir.Data
 	for i, q := range e.Func.Params {
 		d := randomData(ev, q.Type, r, 2)
 		if e.In[i].Kind == ir.ScalarKind || e.In[i].Kind == ir.MomentKind {
 			for k := range d.F {
-				d.F[k] = float64(float32(d.F[k] * d.F[k]))
+				d.F[k] *= d.F[k]
 			}
 		}
 		args = append(args, d)
@@ -118,8 +118,8 @@ func checkEntry(t *testing.T, s *scheduler, e *ir.Entry, sig *loop.Entry, proc *
 
 func write(to loop.Mem, lo, hi int, from loop.Mem) {
 	switch to := to.(type) {
-	case []float32:
-		copy(to[lo:hi], from.([]float32))
+	case []float64:
+		copy(to[lo:hi], from.([]float64))
 	case []int32:
 		copy(to[lo:hi], from.([]int32))
 	case []bool:

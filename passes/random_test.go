@@ -253,11 +253,13 @@ func randomFunc(seed uint64, size int) (*ir.Func, error) {
 }
 
 func TestRandomFunctions(t *testing.T) {
-	seeds := 300
-	if testing.Short() {
-		seeds = 30
+	// The first ones found mistakes: a loop between two groups that only a
+	// reshape leads to; memory lent to a value that is read after it was taken back.
+	seeds := []int{1059, 1451}
+	for seed := range 150 {
+		seeds = append(seeds, seed)
 	}
-	for seed := range seeds {
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			f, err := randomFunc(uint64(seed), 4+seed%20)
 			if err != nil {

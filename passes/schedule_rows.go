@@ -68,6 +68,7 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 				l.reductions = append(l.reductions, v)
 			case v.Op.Reduces && p.avail[v] == phase+1:
 				later = append(later, v)
+			case v.Op.Reduces:
 			case p.avail[v] != phase || !p.output[v] && !kept:
 			case p.inRow(v):
 				idx := p.at(v, row, nil)
@@ -79,24 +80,26 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 		}
 		for _, l := range loops {
 			b.rowLoop(p, l, keep, row)
+			// From now on what is in memory is read there, unless something else
+			// has taken its place.
 			for _, v := range l.stores {
 				stored[v] = true
+				for w, s := range keep {
+					if w != v && len(b.out[v]) > 0 && s.buf == b.out[v][0].buf {
+						delete(b.in, w)
+					}
+				}
+				if s, ok := keep[v]; ok {
+					b.in[v] = s
+				} else {
+					b.in[v] = b.out[v][0]
+				}
 			}
 		}
 		for _, v := range later {
 			idx := p.at(v, row, nil)
 			x := b.pull(v, idx)
 			b.bind(v, idx, x)
-		}
-		// From now on what is in memory is read there.
-		for _, l := range loops {
-			for _, v := range l.stores {
-				if s, ok := keep[v]; ok {
-					b.in[v] = s
-				} else if len(b.out[v]) > 0 && phase < p.phases {
-					b.in[v] = b.out[v][0]
-				}
-			}
 		}
 		for _, v := range members {
 			if v.Op.Reduces && p.avail[v] == phase+1 && p.output[v] {

@@ -33,15 +33,14 @@ func program(f *ir.Func) *Program {
 	return &Program{Module: &ir.Module{API: &loop.API{Entries: []*loop.Entry{sig}}, Entries: []*ir.Entry{e}}}
 }
 
-// randomData fills a tensor with numbers that are exact in few bits; integers
-// are below limit.
+// randomData fills a tensor with random numbers; integers are below limit.
 func randomData(ev *ir.Evaluator, t ir.Type, r *rand.Rand, limit int) *ir.Data {
 	d, err := ev.New(t)
 	if err != nil {
 		panic(err)
 	}
 	for i := range d.F {
-		d.F[i] = float64(float32(r.NormFloat64()))
+		d.F[i] = r.NormFloat64()
 	}
 	for i := range d.I {
 		d.I[i] = int32(r.IntN(limit))
@@ -55,11 +54,7 @@ func randomData(ev *ir.Evaluator, t ir.Type, r *rand.Rand, limit int) *ir.Data {
 func toMem(d *ir.Data) loop.Mem {
 	switch d.Elem {
 	case ir.F32:
-		x := make([]float32, len(d.F))
-		for i, v := range d.F {
-			x[i] = float32(v)
-		}
-		return x
+		return append([]float64(nil), d.F...)
 	case ir.Bool:
 		x := make([]bool, len(d.I))
 		for i, v := range d.I {
@@ -72,10 +67,8 @@ func toMem(d *ir.Data) loop.Mem {
 
 func toFloats(m loop.Mem) (out []float64) {
 	switch m := m.(type) {
-	case []float32:
-		for _, v := range m {
-			out = append(out, float64(v))
-		}
+	case []float64:
+		return m
 	case []int32:
 		for _, v := range m {
 			out = append(out, float64(v))
@@ -89,16 +82,16 @@ func toFloats(m loop.Mem) (out []float64) {
 }
 
 // lowered schedules f, verifies and runs it on random data, and compares it
-// with the evaluator.
+// with the evaluator; all in float64, so that only mistakes make a difference.
 func lowered(t *testing.T, f *ir.Func, dims map[string]int) *loop.Program {
 	t.Helper()
 	p := program(f)
 	out, err := Lower(p)
 	require.NoError(t, err, "%v", f)
 	require.NoError(t, out.Verify(dims), "%s", dumpProgram(out))
-	ev := &ir.Evaluator{Dims: dims}
+	ev := &ir.Evaluator{Dims: dims, Wide: true}
 	r := rand.New(rand.NewPCG(1, 2))
-	mem := &loop.Memory{Dims: dims, Poison: true, Mem: map[loop.Place]loop.Mem{}}
+	mem := &loop.Memory{Dims: dims, Wide: true, Poison: true, Mem: map[loop.Place]loop.Mem{}}
 	var args []*ir.Data
 	sig := p.API.Entries[0]
 	for i, q := range f.Params {
@@ -109,7 +102,7 @@ func lowered(t *testing.T, f *ir.Func, dims map[string]int) *loop.Program {
 	want, err := ev.Run(f, args)
 	require.NoError(t, err)
 	for i, q := range f.Results {
-		mem.Mem[loop.Place{Space: loop.Result, Elem: q.Type.Elem, Name: sig.Results[i].Name}] = loop.NewMem(q.Type.Elem, want[i].Len(), false)
+		mem.Mem[loop.Place{Space: loop.Result, Elem: q.Type.Elem, Name: sig.Results[i].Name}] = loop.NewMem(q.Type.Elem, want[i].Len(), true)
 	}
 	require.NoError(t, loop.RunProc(sig.Proc, mem), "%s", dumpProgram(out))
 	for i, q := range f.Results {
@@ -134,7 +127,7 @@ func requireClose(t *testing.T, want *ir.Data, got []float64, i int, out *loop.P
 		} else {
 			w = float64(want.I[k])
 		}
-		if w == got[k] || math.IsNaN(w) && math.IsNaN(got[k]) || math.Abs(w-got[k]) <= 2e-6+2e-5*big {
+		if w == got[k] || math.IsNaN(w) && math.IsNaN(got[k]) || math.Abs(w-got[k]) <= 1e-9*(1+big) {
 			continue
 		}
 		require.Failf(t, "wrong result", "result %d, element %d: got %v, want %v\n%s", i, k, got[k], w, dumpProgram(out))
