@@ -92,7 +92,7 @@ func (e *emitter) compute(v *ir.Value, idx []loop.Index) *loop.Val {
 	if v.Op.Lane != nil {
 		args := make([]*loop.Val, len(v.Args))
 		for i, a := range v.Args {
-			args[i] = e.pull(a, idx)
+			args[i] = e.Pull(a, idx)
 		}
 		return v.Op.Lane(&e.Emitter, v, args)
 	}

@@ -15,6 +15,9 @@ func fuse(f *ir.Func) (*ir.Func, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f, err = sink(f); err != nil {
+		return nil, err
+	}
 	if f, err = arrangeDots(f); err != nil {
 		return nil, err
 	}
@@ -137,8 +140,9 @@ func (fu *fuser) see(v *ir.Value) bool { return !fu.root[v.ID] && !fu.isView(v) 
 // and not just loads.
 func (fu *fuser) findRoots() {
 	f := fu.f
+	in := inlines(f)
 	for _, v := range f.Values {
-		fu.root[v.ID] = !inline(v)
+		fu.root[v.ID] = !in[v.ID]
 	}
 	need := func(v *ir.Value) {
 		for fu.kept[v.ID] = true; v.Op == ops.Reshape; {

@@ -167,6 +167,80 @@ func dropUnusedValues(f *ir.Func) *ir.Func {
 	return b.F
 }
 
+// sink moves what is as cheap to compute as to read, such as a mask, back into
+// the loops that it was moved out of.
+func sink(f *ir.Func) (*ir.Func, error) {
+	free := inlines(f)
+	return mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		if v.Op != ops.Scan {
+			return b.Copy(v, args), nil
+		}
+		l := ops.LoopOf(v)
+		cheap := make([]bool, len(l.Invariants))
+		any := false
+		for i, x := range l.Invariants {
+			cheap[i] = free[x.ID] && selfContained(x)
+			any = any || cheap[i]
+		}
+		if !any {
+			return b.Copy(v, args), nil
+		}
+		body := &bareBuilder{ir.NewBuilder(l.Body.Name)}
+		body.F.Doc = l.Body.Doc
+		env := map[*ir.Value]*ir.Value{}
+		first := len(l.Body.Params) - len(l.Invariants)
+		for i, p := range l.Body.Params {
+			if i < first || !cheap[i-first] {
+				env[p] = body.Param(p.Scope, p.Type)
+			}
+		}
+		var copied func(x *ir.Value) *ir.Value
+		copied = func(x *ir.Value) *ir.Value {
+			if c := env[x]; c != nil {
+				return c
+			}
+			as := make([]*ir.Value, len(x.Args))
+			for i, a := range x.Args {
+				as[i] = copied(a)
+			}
+			c := body.copy(x, as)
+			env[x] = c
+			return c
+		}
+		var kept []*ir.Value
+		for i, x := range l.Invariants {
+			if cheap[i] {
+				env[l.Body.Params[first+i]] = copied(x)
+			} else {
+				kept = append(kept, args[len(args)-len(l.Invariants)+i])
+			}
+		}
+		for _, x := range l.Body.Values {
+			copied(x)
+		}
+		for _, r := range l.Body.Results {
+			body.F.Results = append(body.F.Results, env[r])
+		}
+		others := args[:len(args)-len(l.Invariants)]
+		l.Body = body.F
+		l.Invariants = kept
+		return rebuildScan(b, l, append(others[:len(others):len(others)], kept...)), nil
+	})
+}
+
+// selfContained reports whether x is computed from nothing.
+func selfContained(x *ir.Value) bool {
+	if x.Op == ir.Param || x.Op.Costly {
+		return false
+	}
+	for _, a := range x.Args {
+		if !selfContained(a) {
+			return false
+		}
+	}
+	return true
+}
+
 // arrangeDots gives every contraction operands that its loops can walk: where
 // the innermost axis of the result is strided in its operand and nothing else
 // is contiguous, the operand is transposed first.

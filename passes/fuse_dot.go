@@ -111,7 +111,7 @@ func (p *plan) operandStride(x *ir.Value, axis int, see through) (ir.Dim, bool) 
 	var at loop.Index
 	e.Pull = func(u *ir.Value, idx []loop.Index) *loop.Val {
 		if see(u) {
-			return u.Op.At(&e.Emitter, u, idx)
+			return e.compute(u, idx)
 		}
 		s, ok := p.memory[u]
 		if !ok {

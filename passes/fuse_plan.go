@@ -44,11 +44,33 @@ type plan struct {
 	form    *dotForm            // of contraction
 }
 
-// inline reports whether v moves or makes elements at so little cost that it is
-// computed wherever it is used rather than kept.
-func inline(v *ir.Value) bool {
-	return (v.Op.Layout || v.Op.Source) && v.Op != ops.DynUpdate && v.Op != ops.Get
+// inlines finds, by ID, the values of f that move or make elements at so little
+// cost that they are computed wherever they are used rather than kept: layout,
+// sources, and a little arithmetic of nothing but constants and counters, such
+// as a causal mask.
+func inlines(f *ir.Func) []bool {
+	out := make([]bool, len(f.Values))
+	free := make([]int, len(f.Values)) // the arithmetic that v takes; 0 if it takes anything else
+	for _, v := range f.Values {
+		layout := v.Op.Layout && v.Op != ops.DynUpdate && v.Op != ops.Get
+		out[v.ID] = layout || v.Op.Source
+		cost := 1
+		for _, a := range v.Args {
+			if free[a.ID] == 0 {
+				cost = mostFree + 1
+			}
+			cost += free[a.ID]
+		}
+		ok := layout || v.Op.Source && len(v.Args) == 0 || v.Op.Lane != nil
+		if ok && !v.Op.Costly && cost <= mostFree {
+			free[v.ID], out[v.ID] = cost, true
+		}
+	}
+	return out
 }
+
+// mostFree bounds the size of expressions that are computed again for each use.
+const mostFree = 10
 
 // planBody plans the body of a group that fuse has made.
 func planBody(body *ir.Func, memory map[*ir.Value]storage) *plan {
@@ -56,7 +78,8 @@ func planBody(body *ir.Func, memory map[*ir.Value]storage) *plan {
 	for _, r := range body.Results {
 		output[r] = true
 	}
-	see := func(v *ir.Value) bool { return inline(v) && !output[v] }
+	in := inlines(body)
+	see := func(v *ir.Value) bool { return in[v.ID] && !output[v] }
 	p := &plan{memory: memory, output: output, inside: map[*ir.Value]bool{}, reads: map[*ir.Value][]reading{}}
 	for _, v := range body.Values {
 		if v.Op != ir.Param && !see(v) {

@@ -48,6 +48,7 @@ type frame struct {
 	use    usage
 	at     map[value]*place
 	want   map[value]*place // where a value has to go if that is legal
+	done   map[int]bool     // results that are where they have to be
 }
 
 // A value is a tensor of a function: an element of a tuple or, with index -1,
@@ -98,9 +99,12 @@ func usageOf(f *ir.Func) usage {
 // function schedules f into proc. Params are the places of its parameters,
 // dest those where the results have to end up.
 func (s *scheduler) function(mem *memory, f *ir.Func, proc *loop.Proc, prefix string, vars []string, params, dest []*place) error {
-	fr := &frame{scheduler: s, mem: mem, f: f, proc: proc, prefix: prefix, vars: vars, use: usageOf(f), at: map[value]*place{}, want: map[value]*place{}}
+	fr := &frame{scheduler: s, mem: mem, f: f, proc: proc, prefix: prefix, vars: vars, use: usageOf(f), at: map[value]*place{}, want: map[value]*place{}, done: map[int]bool{}}
 	for i, p := range f.Params {
 		fr.at[value{p, -1}] = params[i]
+	}
+	if err := fr.deliverParams(dest); err != nil {
+		return fmt.Errorf("bug in pass schedule: %s: %w", f.Name, err)
 	}
 	fr.aim(dest)
 	for _, v := range f.Values {
@@ -120,6 +124,35 @@ func (s *scheduler) function(mem *memory, f *ir.Func, proc *loop.Proc, prefix st
 		}
 	}
 	return fr.deliver(dest)
+}
+
+// deliverParams copies results that are parameters right away, if nothing is
+// in the memory where they go: then the parameters may be overwritten later.
+func (fr *frame) deliverParams(dest []*place) error {
+	for k, r := range fr.f.Results {
+		b := base(r)
+		if b.Op != ir.Param || !fr.fresh(dest[k]) {
+			continue
+		}
+		p, err := fr.place(r)
+		if err != nil {
+			return err
+		}
+		if err := fr.copy(p, dest[k], r.Type); err != nil {
+			return err
+		}
+		fr.done[k] = true
+		rest := fr.use.result[b][:0:0]
+		for _, i := range fr.use.result[b] {
+			if i != k {
+				rest = append(rest, i)
+			}
+		}
+		if fr.use.result[b] = rest; len(rest) == 0 {
+			delete(fr.use.result, b)
+		}
+	}
+	return nil
 }
 
 // aim decides which values are computed where the results have to go. Memory
@@ -395,6 +428,9 @@ func (fr *frame) deliver(dest []*place) error {
 	}
 	var moves []move
 	for k, r := range fr.f.Results {
+		if fr.done[k] {
+			continue
+		}
 		p, err := fr.place(r)
 		if err != nil {
 			return err
