@@ -337,38 +337,63 @@ func (c *compiler[F]) index(at Index) func(m *machine[F]) int {
 	}
 }
 
-// address is index, checked against the bounds of buf.
-func (c *compiler[F]) address(buf *Buffer, at Index, what string) func(m *machine[F]) int {
-	n, ix := c.lens[c.bufs[buf]], c.index(at)
-	return func(m *machine[F]) int {
-		i := ix(m)
-		if uint(i) >= uint(n) {
-			panic(&fault{"%s %s[%d]: index out of range, %s has %d elements", []any{what, buf.Name, i, buf.Name, n}})
-		}
-		return i
+// An address is an index of a buffer, ready to be computed.
+type address struct {
+	off   int
+	terms []scaled
+	n     int // elements of the buffer
+	buf   *Buffer
+	what  string
+}
+
+// A scaled is a register times a number.
+type scaled struct{ reg, by int }
+
+func (c *compiler[F]) address(buf *Buffer, at Index, what string) *address {
+	a := &address{off: c.eval(at.Off), n: c.lens[c.bufs[buf]], buf: buf, what: what}
+	for _, t := range at.Terms {
+		a.terms = append(a.terms, scaled{c.reg(t.Var), c.eval(t.Coef)})
 	}
+	return a
+}
+
+// in is the address, which must be in the buffer.
+func (a *address) in(ints []int) int {
+	x := a.off
+	for _, t := range a.terms {
+		x += t.by * ints[t.reg]
+	}
+	if uint(x) >= uint(a.n) {
+		a.fault(x)
+	}
+	return x
+}
+
+//go:noinline
+func (a *address) fault(i int) {
+	panic(&fault{"%s %s[%d]: index out of range, %s has %d elements", []any{a.what, a.buf.Name, i, a.buf.Name, a.n}})
 }
 
 func (c *compiler[F]) load(s *Load) step[F] {
 	b, r, at := c.bufs[s.Buf], c.reg(s.Dst), c.address(s.Buf, s.At, "load")
 	switch s.Buf.Elem {
 	case I32:
-		return func(m *machine[F]) { m.n[r] = m.bufs[b].n[at(m)] }
+		return func(m *machine[F]) { m.n[r] = m.bufs[b].n[at.in(m.i)] }
 	case Bool:
-		return func(m *machine[F]) { m.b[r] = m.bufs[b].b[at(m)] }
+		return func(m *machine[F]) { m.b[r] = m.bufs[b].b[at.in(m.i)] }
 	}
-	return func(m *machine[F]) { m.f[r] = m.bufs[b].f[at(m)] }
+	return func(m *machine[F]) { m.f[r] = m.bufs[b].f[at.in(m.i)] }
 }
 
 func (c *compiler[F]) store(s *Store) step[F] {
 	b, r, at := c.bufs[s.Buf], c.reg(s.Src), c.address(s.Buf, s.At, "store to")
 	switch s.Buf.Elem {
 	case I32:
-		return func(m *machine[F]) { m.bufs[b].n[at(m)] = m.n[r] }
+		return func(m *machine[F]) { m.bufs[b].n[at.in(m.i)] = m.n[r] }
 	case Bool:
-		return func(m *machine[F]) { m.bufs[b].b[at(m)] = m.b[r] }
+		return func(m *machine[F]) { m.bufs[b].b[at.in(m.i)] = m.b[r] }
 	}
-	return func(m *machine[F]) { m.bufs[b].f[at(m)] = m.f[r] }
+	return func(m *machine[F]) { m.bufs[b].f[at.in(m.i)] = m.f[r] }
 }
 
 func (c *compiler[F]) bound(b Bound) func(m *machine[F]) int {

@@ -23,16 +23,16 @@ func plainName(s string) string {
 }
 
 func identOf(s string) string {
-	if identifier.MatchString(s) {
+	if isIdentifier(s) {
 		return s
 	}
 	s = strings.Map(func(r rune) rune {
-		if identifier.MatchString("a" + string(r)) {
+		if isIdentifier("a" + string(r)) {
 			return r
 		}
 		return '_'
 	}, s)
-	if !identifier.MatchString(s) {
+	if !isIdentifier(s) {
 		s = "_" + s
 	}
 	return s

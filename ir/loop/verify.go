@@ -3,7 +3,7 @@ package loop
 import (
 	"fmt"
 	"math"
-	"regexp"
+	"unicode"
 )
 
 // Verify checks everything that holds for a kernel. Its callers call it after
@@ -50,7 +50,15 @@ func (k *Kernel) Verify() error {
 	return nil
 }
 
-var identifier = regexp.MustCompile(`^[\pL_][\pL\p{Nd}_]*$`)
+// isIdentifier reports whether s is a name as in Go.
+func isIdentifier(s string) bool {
+	for i, r := range s {
+		if r != '_' && !unicode.IsLetter(r) && (i == 0 || !unicode.IsDigit(r)) {
+			return false
+		}
+	}
+	return s != ""
+}
 
 type verifier struct {
 	k      *Kernel
@@ -70,7 +78,7 @@ func (v *verifier) fail(format string, a ...any) {
 
 func (v *verifier) kernel() {
 	k := v.k
-	if !identifier.MatchString(k.Name) {
+	if !isIdentifier(k.Name) {
 		v.fail("the name is not an identifier")
 	}
 	names := map[string]bool{}
@@ -80,7 +88,7 @@ func (v *verifier) kernel() {
 		case b == nil:
 			v.fail("a buffer is nil")
 			return
-		case !identifier.MatchString(b.Name):
+		case !isIdentifier(b.Name):
 			v.fail("buffer %q: the name is not an identifier", b.Name)
 		case names[b.Name]:
 			v.fail("two buffers are called %s", b.Name)
@@ -116,7 +124,7 @@ func (v *verifier) kernel() {
 
 func (v *verifier) dim(d Dim, what string) {
 	for _, s := range d.Syms() {
-		if !identifier.MatchString(s) {
+		if !isIdentifier(s) {
 			v.fail("%s: the size %q is not an identifier", what, s)
 		}
 	}
