@@ -9,6 +9,7 @@ import (
 
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/ir/ops"
 )
 
 // signatures makes up the signatures of the losses of p, which tests of passes
@@ -175,4 +176,49 @@ func TestLowerSteps(t *testing.T) {
 			checkLowered(t, p, map[string]int{"B": 1, "T": 1})
 		})
 	}
+}
+
+func TestLowerDynamicLoop(t *testing.T) {
+	g := ops.On(ir.NewBuilder("f"))
+	trip, x := g.Param("n", i32()), g.Param("x", f32("B", 3))
+	b := ops.On(ir.NewBuilder("body"))
+	i, h, w := b.Param("i", i32()), b.Param("h", x.Type), b.Param("w", x.Type)
+	f, err := b.Return(b.Add(b.Mul(h, w), b.Broadcast(b.Cast(i, ir.F32), h.Type.Shape)))
+	require.NoError(t, err)
+	s := g.Scan(ops.Loop{Body: f, Trip: trip, Inits: []*ir.Value{x}, Invariants: []*ir.Value{x}})
+	fn, err := g.Return(g.Get(s, 0))
+	require.NoError(t, err)
+	out := lowered(t, fn, map[string]int{"B": 2})
+	l := out.API.Entries[0].Proc.Steps[1].(*loop.Loop)
+	require.NotNil(t, l.NRef)
+	require.Len(t, l.Body.Steps, 1, "the carried value is replaced in place")
+}
+
+// A decoding step: caches of all layers are updated in their memory, a few
+// elements at a time.
+func TestCachesInPlace(t *testing.T) {
+	const L, C = 3, 7
+	g := ops.On(ir.NewBuilder("decode"))
+	cache, x := g.Param("keys", f32(L, "B", C, 4)), g.Param("x", f32("B", "T", 4))
+	b := ops.On(ir.NewBuilder("block"))
+	b.Param("l", i32())
+	h, keys := b.Param("h", x.Type), b.Param("keys", f32("B", C, 4))
+	full := b.DynUpdate(keys, h, b.Size(loop.Sym("P")), 1)
+	scores := b.Dot("btk,bck->btc", h, full)
+	f, err := b.Return(b.Dot("btc,bck->btk", scores, full), full)
+	require.NoError(t, err)
+	s := g.Scan(ops.Loop{Body: f, Extent: n(L), Inits: []*ir.Value{x}, Slices: []*ir.Value{cache}, InAxes: []int{0}, OutAxes: []int{0}})
+	fn, err := g.Return(g.Get(s, 0), g.Get(s, 1))
+	require.NoError(t, err)
+	p := program(fn)
+	p.API.Entries[0].Results[1] = loop.Param{}
+	p.API.Caches = []*loop.Cache{{Path: "blocks.{0}.keys", Elem: ir.F32, Shape: dimsOf("B", C, 4), Counts: []int{L}}}
+	p.Entries[0].In[0] = ir.Binding{Kind: ir.CacheKind}
+	p.Entries[0].Out[1] = ir.Binding{Kind: ir.CacheKind}
+	out := checkLowered(t, p, map[string]int{"B": 2, "T": 2, "P": 3})
+	var names []string
+	for _, step := range out.API.Entries[0].Proc.Steps[1].(*loop.Loop).Body.Steps {
+		names = append(names, step.(*loop.Call).Kernel.Name)
+	}
+	require.Equal(t, []string{"fDynUpdate", "fDot", "fDot2"}, names, "%v", out)
 }

@@ -82,7 +82,8 @@ type memory struct {
 	now    int
 	depth  int
 	refs   []pending
-	procs  []*loop.Proc // of the entry point, outer ones first
+	calls  map[int]*loop.Kernel // by time
+	procs  []*loop.Proc         // of the entry point, outer ones first
 }
 
 // A pending is a Ref whose offset waits for the plan.
@@ -91,7 +92,7 @@ type pending struct {
 	*alloc
 }
 
-func newMemory() *memory { return &memory{fixed: map[string]*alloc{}} }
+func newMemory() *memory { return &memory{fixed: map[string]*alloc{}, calls: map[int]*loop.Kernel{}} }
 
 // slot is a new slot of the arena for a tensor of type t.
 func (m *memory) slot(t ir.Type) *place {

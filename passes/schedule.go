@@ -13,11 +13,8 @@ import (
 // Lower schedules the functions of p: every fused group becomes a kernel, every
 // loop a procedure, and all memory gets its place.
 func Lower(p *Program) (*loop.Program, error) {
-	s := &scheduler{p: p, out: &loop.Program{API: p.API}, shared: map[string]*loop.Kernel{}, names: map[string]int{}}
-	if err := s.program(); err != nil {
-		return nil, err
-	}
-	return s.out, nil
+	out, _, err := LowerWithStats(p)
+	return out, err
 }
 
 // A scheduler turns one program into procedures.
@@ -26,6 +23,11 @@ type scheduler struct {
 	out    *loop.Program
 	shared map[string]*loop.Kernel // by text
 	names  map[string]int          // of kernels and procedures
+	uses   []*MemoryUse
+}
+
+func newScheduler(p *Program) *scheduler {
+	return &scheduler{p: p, out: &loop.Program{API: p.API}, shared: map[string]*loop.Kernel{}, names: map[string]int{}}
 }
 
 // name returns name, with a number if it has been given before.
@@ -339,6 +341,7 @@ func (fr *frame) reuse(k *kernel, v *ir.Value, args, out []*place, j int) *place
 func (fr *frame) call(k *kernel, args, out []*place) error {
 	fr.mem.now++
 	c := &loop.Call{Kernel: fr.share(k.Kernel)}
+	fr.mem.calls[fr.mem.now] = c.Kernel
 	var places []*place
 	for _, i := range k.params {
 		places = append(places, args[i])

@@ -98,6 +98,7 @@ func (s *scheduler) entry(name string, e *ir.Entry, sig *loop.Entry, t *loop.Tra
 		return err
 	}
 	need := mem.arena()
+	s.uses = append(s.uses, mem.use(proc.Name, need))
 	for i := len(mem.procs) - 1; i >= 0; i-- {
 		p := mem.procs[i]
 		p.Arena = need
