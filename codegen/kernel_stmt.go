@@ -54,13 +54,13 @@ func (p *kernelPrinter) compute(v *loop.Val, e expr) {
 		p.line("_ = %s", e.text) // for its fault
 		return
 	}
-	name := p.pick(p.name4(v))
+	name := p.pick(p.wanted(v))
 	p.line("%s := %s", name, p.typed(e, v.Elem))
 	p.vals[v] = variable(name)
 }
 
-// name4 is the name wanted for the variable of v.
-func (p *kernelPrinter) name4(v *loop.Val) string {
+// wanted is a good name for the variable of v.
+func (p *kernelPrinter) wanted(v *loop.Val) string {
 	members := p.plan.members[p.plan.class(v)]
 	if len(members) == 0 {
 		members = []*loop.Val{v}
@@ -172,11 +172,11 @@ func (p *kernelPrinter) declare(v *loop.Val, e *expr) {
 	}
 	name := ""
 	if e == nil {
-		name = p.pick(p.name4(v))
+		name = p.pick(p.wanted(v))
 		p.line("var %s %s", name, p.goType(v.Elem))
 	} else {
 		text := p.typed(*e, v.Elem)
-		name = p.pick(p.name4(v))
+		name = p.pick(p.wanted(v))
 		p.line("%s := %s", name, text)
 	}
 	p.vals[c] = variable(name)

@@ -39,11 +39,10 @@ func Run(k *Kernel, env map[string]int, wide bool, args []Mem, ints []int) error
 // An Interp is a kernel compiled to closures for given dims. It may be run
 // again, but not by two goroutines at once.
 type Interp struct {
-	k     *Kernel
-	n     int // grid
-	lens  []int
-	exec  runner
-	grids bool
+	k    *Kernel
+	n    int // grid
+	lens []int
+	exec runner
 }
 
 // A runner is a machine of either float type.
@@ -57,7 +56,7 @@ func Compile(k *Kernel, env map[string]int, wide bool) (*Interp, error) {
 	if err := k.Verify(); err != nil {
 		return nil, err
 	}
-	p := &Interp{k: k, grids: k.Grid != nil}
+	p := &Interp{k: k}
 	for _, b := range k.Bufs {
 		n, err := b.Len.Eval(env)
 		if err != nil {

@@ -57,7 +57,7 @@ var Specials = []float64{
 // SpecialInts are the same for i32.
 var SpecialInts = []float64{0, 1, -1, 2, -2, 3, -3, 7, -7, 10, 100, -1000, math.MaxInt32, math.MinInt32, math.MaxInt32 - 1, 1 << 16}
 
-// mates are the values of further operands.
+// specials are the special values of a type.
 func specials(e loop.Elem) []float64 {
 	switch e {
 	case loop.F32:
