@@ -1,6 +1,7 @@
 package check
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -65,3 +66,5 @@ func run(t *testing.T, m *ir.Module, entry string, dims map[string]int, args map
 	require.Fail(t, "no entry "+entry)
 	return nil
 }
+
+func sprint(x any) string { return fmt.Sprint(x) }

@@ -59,11 +59,16 @@ func (b *block) rule(e dsl.Expr, w *storage) (*ir.Rule, []*loop.Moment) {
 		c.entry.step = &tensor{ctype: ctype{elem: ir.I32}, v: step, fr: c.fr}
 		if !c.try(func() {
 			in := c.optimizerFor(b, e, w)
+			for i, s := range in.stores {
+				s.index = i
+			}
+			for i, s := range in.stores {
+				s.index = i
+			}
 			y := c.updateOf(in, e, x, g, step)
 			results := []*ir.Value{y}
 			params := []*ir.Value{x, g}
-			for i, s := range in.stores {
-				s.index = i
+			for _, s := range in.stores {
 				results = append(results, c.fr.use(c.fr.read(c.entry.root(s)).(tensor)))
 				params = append(params, nil)
 				moments = append(moments, c.moment(s, w))
