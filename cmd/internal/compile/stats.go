@@ -1,0 +1,174 @@
+package compile
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lmc-lang/lmc/codegen"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// Summary says in a few lines what a build made.
+func (m *Model) Summary(files []codegen.File) []string {
+	api := m.Program.API
+	params, states := 0, 0
+	for _, w := range api.Weights {
+		if w.State {
+			states += w.Len()
+		} else {
+			params += w.Len()
+		}
+	}
+	width := 4
+	if api.Float64 {
+		width = 8
+	}
+	head := fmt.Sprintf("%s: %s parameters", api.Model, Count(params))
+	if states > 0 {
+		head += fmt.Sprintf(" and %s states", Count(states))
+	}
+	out := []string{fmt.Sprintf("%s (%s), arena %s", head, Bytes((params+states)*width), m.arena(width))}
+	for _, t := range api.Trainers {
+		if !t.Loss.FLOPs.Is(0) {
+			out = append(out, fmt.Sprintf("%s: %s FLOPs a step", t.Name, flops(t.Loss.FLOPs)))
+		}
+	}
+	lines, size := 0, 0
+	for _, f := range files {
+		lines += bytes.Count(f.Data, []byte("\n"))
+		size += len(f.Data)
+	}
+	out = append(out, fmt.Sprintf("%s kernels, %s files, %s lines (%s)", Count(len(m.Program.Kernels)), Count(len(files)), Count(lines), Bytes(size)))
+	return out
+}
+
+// arena is the scratch memory of a session: a size, or a formula in the dims.
+func (m *Model) arena(width int) string {
+	var total loop.Dim
+	for e, n := range m.Program.Arena {
+		total = total.Add(n.MulN([...]int{loop.F32: width, loop.I32: 4, loop.Bool: 1}[loop.Elem(e)]))
+	}
+	if n, ok := total.Const(); ok {
+		return Bytes(n)
+	}
+	return total.String() + " B"
+}
+
+func flops(d loop.Dim) string {
+	if n, ok := d.Const(); ok {
+		return scaled(float64(n), 1000, []string{"", "k", "M", "G", "T", "P"})
+	}
+	return d.String()
+}
+
+// Count is n with commas.
+func Count(n int) string {
+	s := strconv.Itoa(n)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Bytes is a size for people.
+func Bytes(n int) string {
+	return scaled(float64(n), 1000, []string{" B", " kB", " MB", " GB", " TB"})
+}
+
+func scaled(x, base float64, units []string) string {
+	i := 0
+	for ; x >= base && i < len(units)-1; i++ {
+		x /= base
+	}
+	if x >= 100 || x == float64(int(x)) {
+		return strconv.FormatFloat(x, 'f', 0, 64) + units[i]
+	}
+	return strconv.FormatFloat(x, 'f', 1, 64) + units[i]
+}
+
+// Stats prints what a model costs: functions, files, and the largest kernels.
+func (m *Model) Stats(w io.Writer, files []codegen.File) {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	api := m.Program.API
+	fmt.Fprintln(tw, "function\tFLOPs\tkernel calls\tarena (f32, i32, bool)")
+	row := func(name string, p *loop.Proc, d loop.Dim) {
+		if p == nil {
+			return
+		}
+		var arena []string
+		for _, n := range p.Arena {
+			arena = append(arena, n.String())
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\n", name, flops(d), calls(p), strings.Join(arena, ", "))
+	}
+	for _, e := range api.Entries {
+		row(e.Name, e.Proc, e.FLOPs)
+	}
+	for _, t := range api.Trainers {
+		row(t.Name, t.Loss.Proc, t.Loss.FLOPs)
+		row(t.Name+" (update)", t.Apply, loop.N(0))
+	}
+	fmt.Fprintln(tw, "\nfile\tlines\tbytes\tlongest function")
+	for _, f := range files {
+		name, n := longest(f.Data)
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%s (%d lines)\n", f.Name, bytes.Count(f.Data, []byte("\n")), len(f.Data), name, n)
+	}
+	fmt.Fprintln(tw, "\nkernel\tFLOPs\telements read and written")
+	kernels := slices.Clone(m.Program.Kernels)
+	size := func(k *loop.Kernel) int {
+		env := map[string]int{}
+		for _, s := range k.Cost.FLOPs.Syms() {
+			env[s] = 32
+		}
+		n, _ := k.Cost.FLOPs.Eval(env)
+		return n
+	}
+	slices.SortStableFunc(kernels, func(a, b *loop.Kernel) int { return size(b) - size(a) })
+	for _, k := range kernels[:min(len(kernels), 12)] {
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", k.Name, flops(k.Cost.FLOPs), k.Cost.Bytes)
+	}
+	tw.Flush()
+}
+
+// calls is the number of kernel calls in a procedure, loops counted once.
+func calls(p *loop.Proc) int {
+	n := 0
+	for _, s := range p.Steps {
+		switch s := s.(type) {
+		case *loop.Call:
+			n++
+		case *loop.Loop:
+			n += calls(s.Body)
+		}
+	}
+	return n
+}
+
+// longest is the function of a Go file with the most lines.
+func longest(src []byte) (name string, lines int) {
+	current, start, at := "", 0, 0
+	for line := range bytes.Lines(src) {
+		at++
+		text := string(bytes.TrimRight(line, "\n"))
+		switch {
+		case strings.HasPrefix(text, "func "):
+			current, start = text, at
+		case text == "}" && current != "":
+			if n := at - start + 1; n > lines {
+				name, lines = current, n
+			}
+			current = ""
+		}
+	}
+	name = strings.TrimPrefix(name, "func ")
+	if strings.HasPrefix(name, "(") {
+		_, name, _ = strings.Cut(name, ") ")
+	}
+	name, _, _ = strings.Cut(name, "(")
+	return name, lines
+}
