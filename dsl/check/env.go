@@ -57,7 +57,8 @@ type scope struct {
 	up    *scope
 	names map[string]*variable
 	order []*variable
-	index bool // of index notation: an access may depend on indices
+	index bool      // of index notation: an access may depend on indices
+	def   *indexing // the index definition that it belongs to, or nil
 }
 
 // enter runs f in a new scope and reports what was declared there and not used.
@@ -137,7 +138,11 @@ func (s *scope) inIndex() bool {
 func (c *checker) lookup(n *dsl.Name) value {
 	if v := c.variableOf(n); v != nil {
 		v.used = true
-		return c.live(c.fr.read(v))
+		val := c.live(c.fr.read(v))
+		if t, is := val.(*table); is {
+			return c.entry.table(c, t)
+		}
+		return val
 	}
 	if v, ok := c.known(n.Text); ok {
 		if t, is := v.(*table); is {

@@ -1,9 +1,19 @@
 package check
 
 import (
+	"fmt"
+	"slices"
+
 	"github.com/lmc-lang/lmc/dsl"
+	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
+
+// Index notation is checked in two walks over the right side. The first
+// (ranges) evaluates what is indexed and finds the ranges of all indices; the
+// second evaluates the expression as any other, over tensors that have one
+// value per combination of the indices they depend on (tensor.idx). So the
+// whole definition becomes operations on whole tensors.
 
 // An index is a name of index notation: it runs over 0 … range-1.
 type index struct {
@@ -20,18 +30,457 @@ func (ix *index) show() string { return "the index " + ix.name }
 // extent is the number of values of the index.
 func (ix *index) extent() loop.Dim { return ix.rng.Dim }
 
-// indexValue is the index as an integer.
-func (c *checker) indexValue(ix *index) (t tensor) { c.silent(); return }
+// An indexPack is what `...` stands for among indices: as many as the first
+// tensor indexed by it has axes for.
+type indexPack struct {
+	idx   []*index
+	known bool
+}
 
-// indexAccess is x[…] inside index notation. done is false if none of the
-// items depends on an index; then it is an ordinary subscript.
-func (c *checker) indexAccess(e *dsl.Index, p place) (t tensor, done bool) { c.silent(); return }
+func (p *indexPack) show() string { return "the indices `...`" }
+
+// An indexing is an index definition while it is checked, or a reduction
+// outside of one.
+type indexing struct {
+	bases  map[*dsl.Index]*base
+	scopes map[*dsl.Item]*indexScope // of reductions, by the first item in their brackets
+	order  []*index                  // of the left side: the order of axes in the result
+	guards []guard                   // conditions of where and && around the present expression
+	facts  int                       // that many facts hold whatever the guards say
+}
+
+// A base is what stands in front of index brackets, evaluated once.
+type base struct {
+	p  place
+	v  value // if it is no tensor
+	ok bool
+}
+
+// An indexScope is the scope of the indices in one pair of brackets.
+type indexScope struct {
+	*scope
+	list []value // *index or *indexPack, in order
+	at   []dsl.Node
+}
+
+// all lists the indices in order, with those of packs.
+func (s *indexScope) all() []*index {
+	var out []*index
+	for _, v := range s.list {
+		switch v := v.(type) {
+		case *index:
+			out = append(out, v)
+		case *indexPack:
+			out = append(out, v.idx...)
+		}
+	}
+	return out
+}
+
+// A guard is a condition that holds, or does not hold, where the present
+// expression is looked at.
+type guard struct {
+	cond  tensor
+	holds bool
+}
+
+// computedGuard tells whether some guard is computed from data, so that what it
+// says about indices is not known.
+func (d *indexing) computedGuard() bool {
+	for _, g := range d.guards {
+		if g.cond.aff == nil && len(g.cond.guard) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// indexing is the innermost index definition around the present expression.
+func (c *checker) indexing() *indexing {
+	for s := c.sc; s != nil; s = s.up {
+		if s.def != nil {
+			return s.def
+		}
+	}
+	return nil
+}
+
+// guarded runs f where the condition cond holds, or where it does not.
+func (c *checker) guarded(cond tensor, holds bool, f func()) {
+	def := c.indexing()
+	if def == nil {
+		f()
+		return
+	}
+	known := c.negation
+	if holds {
+		known = c.knowledge
+	}
+	forget := c.assume(known(cond)...)
+	def.guards = append(def.guards, guard{cond, holds})
+	f()
+	def.guards = def.guards[:len(def.guards)-1]
+	forget()
+}
+
+// indexValue is the index as an integer.
+func (c *checker) indexValue(ix *index) tensor {
+	if ix.rng == nil {
+		c.silent() // reported where it is declared
+	}
+	aff := loop.Sym(ix.sym)
+	return tensor{ctype: ctype{elem: ir.I32}, v: c.fr.g.Iota(0, ix.extent()), fr: c.fr, idx: []*index{ix}, untyped: true, aff: &aff}
+}
+
+func (c *checker) newIndexing() *indexing {
+	return &indexing{bases: map[*dsl.Index]*base{}, scopes: map[*dsl.Item]*indexScope{}, facts: len(c.facts)}
+}
+
+// openIndices declares the indices in brackets. reducer is empty on the left
+// side of a definition.
+func (c *checker) openIndices(def *indexing, items []*dsl.Item, reducer string) *indexScope {
+	s := &indexScope{scope: &scope{up: c.sc, names: map[string]*variable{}, index: true, def: def}}
+	put := func(at dsl.Node, name string, v value) {
+		if s.names[name] != nil {
+			c.failf(at, "the index `%s` is listed twice", name)
+		}
+		s.names[name] = &variable{name: name, home: c.fr, val: v, used: true}
+		s.list, s.at = append(s.list, v), append(s.at, at)
+	}
+	for _, it := range items {
+		name, limit, declared := it.Declares()
+		switch x := it.X.(type) {
+		case *dsl.Ellipsis:
+			put(it, "...", &indexPack{})
+			continue
+		case *dsl.Name:
+			if it.Kind == dsl.ItemPlain {
+				name = x
+			}
+		}
+		if name == nil || isCapital(name.Text) {
+			c.failf(it, "expected the name of an index, found `%s`", it)
+		}
+		if v := c.sc.find(name.Text); v != nil {
+			if _, is := v.val.(*index); is {
+				c.failf(name, "index `%s` is already in use outside `%s`", name.Text, reducer)
+			}
+			if reducer == "" {
+				c.fail(c.errorf(name, "`%s` is a variable, so it cannot be an index here", name.Text).Helpf("choose another name for the index"))
+			}
+		}
+		ix := c.newIndex(name.Text)
+		if declared {
+			d := c.dim(limit)
+			if n, ok := d.Const(); ok && n < 1 {
+				c.failf(limit, "an index cannot have %d values", n)
+			}
+			ix.declared = true
+			c.setRange(ix, d, it, "its declaration")
+		}
+		put(name, name.Text, ix)
+	}
+	return s
+}
+
+func (c *checker) newIndex(name string) *index {
+	c.entry.loops++
+	return &index{name: name, sym: fmt.Sprintf("%s#%d", name, c.entry.loops)}
+}
+
+func (c *checker) setRange(ix *index, d dim, from dsl.Node, what string) {
+	ix.rng, ix.from, ix.what = &d, from, what
+	c.entry.ranges[ix.sym] = d.Dim
+}
+
+// closed checks that the ranges of all indices are known.
+func (c *checker) closed(s *indexScope, help string) {
+	for i, v := range s.list {
+		switch v := v.(type) {
+		case *index:
+			if v.rng == nil {
+				d := c.errorf(s.at[i], "the range of index `%s` is unknown", v.name)
+				c.fail(d.Helpf("no tensor on the right side is indexed by plain `%s`; write its range: "+help, v.name, v.name))
+			}
+		case *indexPack:
+			if !v.known {
+				c.failf(s.at[i], "`...` stands for nothing here: no tensor on the right side is indexed by it")
+			}
+		}
+	}
+}
 
 // indexDefinition is the tensor that `name[b, t: T] := rhs` defines.
-func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) (t tensor) { c.silent(); return }
+func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) tensor {
+	def := c.newIndexing()
+	outer := c.sc
+	s := c.openIndices(def, l.Items, "")
+	c.sc = s.scope
+	c.ranges(def, rhs)
+	c.closed(s, "`%s: N`")
+	def.order = s.all()
+	v := c.live(c.eval(rhs))
+	c.at(rhs)
+	t := c.element(rhs, v)
+	if len(t.dims) > 0 {
+		c.fail(c.errorf(rhs, "the right side must be one element for each `%s`, but this is %s", l, t.ctype).
+			Helpf("index it with as many indices as it has axes"))
+	}
+	t = c.expand(t, def.order, nil)
+	c.sc = outer
+	out := tensor{ctype: ctype{elem: t.elem}, v: t.v, fr: c.fr, arg: t.arg}
+	for _, ix := range def.order {
+		out.dims = append(out.dims, *ix.rng)
+	}
+	return out
+}
 
-// constTable is a const in index notation.
-func (c *checker) constTable(d *dsl.ConstDecl) (v value) { c.silent(); return }
+// element is v as a tensor; whole numbers stay whole.
+func (c *checker) element(at dsl.Expr, v value) tensor {
+	switch x := v.(type) {
+	case num:
+		if x.kind == untypedInt {
+			return c.asTensor(at, v, ir.I32)
+		}
+	case dim:
+		return c.asTensor(at, v, ir.I32)
+	case tensor:
+		return c.fr.here(x)
+	}
+	return c.asTensor(at, v, ir.F32)
+}
+
+// ranges finds the ranges of indices from the bare uses in e.
+func (c *checker) ranges(def *indexing, e dsl.Expr) {
+	switch e := e.(type) {
+	case *dsl.Paren:
+		c.ranges(def, e.X)
+	case *dsl.Unary:
+		c.ranges(def, e.X)
+	case *dsl.List:
+		for _, x := range e.Items {
+			c.ranges(def, x)
+		}
+	case *dsl.Select:
+		c.ranges(def, e.X)
+	case *dsl.Binary:
+		if e.Op == "|>" {
+			switch y := e.Y.(type) {
+			case *dsl.Call:
+				c.callRanges(def, y.Fun, append([]*dsl.Arg{{Value: e.X}}, y.Args...))
+			default:
+				c.callRanges(def, y, []*dsl.Arg{{Value: e.X}})
+			}
+			return
+		}
+		c.ranges(def, e.X)
+		c.ranges(def, e.Y)
+	case *dsl.Call:
+		c.callRanges(def, e.Fun, e.Args)
+	case *dsl.Index:
+		c.accessRanges(def, e)
+	}
+}
+
+func (c *checker) callRanges(def *indexing, fun dsl.Expr, list []*dsl.Arg) {
+	if x, ok := fun.(*dsl.Index); ok {
+		if r := c.reduction(x); r != nil {
+			s := c.openIndices(def, x.Items, r.name)
+			def.scopes[x.Items[0]] = s
+			outer := c.sc
+			c.sc = s.scope
+			for _, a := range list {
+				c.ranges(def, a.Value)
+			}
+			c.closed(s, "`"+r.name+"[%s: N](…)`")
+			c.sc = outer
+			return
+		}
+	}
+	for _, a := range list {
+		c.ranges(def, a.Value)
+	}
+}
+
+// reduction is the reducer that e names, as in sum[i,j], or nil.
+func (c *checker) reduction(e *dsl.Index) *reducer {
+	n, ok := e.X.(*dsl.Name)
+	if !ok || c.variableOf(n) != nil {
+		return nil
+	}
+	v, _ := c.known(n.Text)
+	if b, ok := v.(*builtin); ok {
+		return reducerOf(b.name)
+	}
+	return nil
+}
+
+// accessRanges is ranges for x[…].
+func (c *checker) accessRanges(def *indexing, e *dsl.Index) {
+	if c.mentionsIndex(e.X) { // evaluated when its indices are known
+		c.ranges(def, e.X)
+		for _, it := range e.Items {
+			c.itemRanges(def, it)
+		}
+		return
+	}
+	b := &base{}
+	b.p, b.v, b.ok = c.placeOf(e.X)
+	def.bases[e] = b
+	axis := 0
+	for _, it := range e.Items {
+		ix, pack := c.bare(it)
+		switch {
+		case ix != nil && b.ok:
+			if axis < len(b.p.typ.dims) {
+				c.use(ix, b.p.typ.dims[axis], axis, it, e)
+			}
+			axis++
+		case pack != nil && b.ok:
+			axis = c.packRanges(pack, e, b.p.typ, axis, it)
+		case isEllipsis(it):
+			axis += len(b.p.typ.dims) - (len(e.Items) - 1)
+		default:
+			c.itemRanges(def, it)
+			if _, fresh := it.X.(*dsl.Underscore); !fresh {
+				axis++
+			}
+		}
+	}
+}
+
+func isEllipsis(it *dsl.Item) bool {
+	_, is := it.X.(*dsl.Ellipsis)
+	return is
+}
+
+func (c *checker) itemRanges(def *indexing, it *dsl.Item) {
+	for _, x := range []dsl.Expr{it.X, it.Lo, it.Hi} {
+		if x != nil {
+			c.ranges(def, x)
+		}
+	}
+}
+
+// packRanges uses the pack among the items of e, from axis on.
+func (c *checker) packRanges(p *indexPack, e *dsl.Index, t ctype, axis int, it *dsl.Item) int {
+	n := len(t.dims)
+	for _, o := range e.Items {
+		if _, other := c.bare(o); other != nil && o != it {
+			c.failf(o, "`...` may stand only once")
+		}
+		if o != it {
+			n--
+		}
+	}
+	if !p.known {
+		p.known = true
+		for range max(n, 0) {
+			p.idx = append(p.idx, c.newIndex("..."))
+		}
+	}
+	if n != len(p.idx) {
+		c.fail(c.errorf(it, "`...` stands for %s, but here it must be %s", count(len(p.idx), "index"), count(max(n, 0), "index")).Note(e.X, "%s", t))
+	}
+	for i, ix := range p.idx {
+		c.use(ix, t.dims[axis+i], axis+i, it, e)
+	}
+	return axis + len(p.idx)
+}
+
+// use fixes or compares the range of ix, which indexes axis of e.X.
+func (c *checker) use(ix *index, d dim, axis int, it *dsl.Item, e *dsl.Index) {
+	what := fmt.Sprintf("axis %d of `%s`", axis, e.X)
+	switch {
+	case ix.rng == nil:
+		c.setRange(ix, d, it, what)
+	case ix.declared || ix.rng.Eq(d.Dim):
+		if ix.rng.text == "" {
+			ix.rng.text = d.text
+		}
+	default:
+		dg := c.errorf(it, "index `%s` has two ranges: %s and %s", ix.name, *ix.rng, d)
+		dg.Label = fmt.Sprintf("%s is %s", what, d)
+		dg.Note(ix.from, "%s is %s", ix.what, *ix.rng)
+		c.fail(dg.Helpf("to use only a part of the longer axis, write the range where the index is declared: `%s: %s`", ix.name, ix.rng.label()))
+	}
+}
+
+// bare is the index or the pack of indices that an item is, if it is nothing else.
+func (c *checker) bare(it *dsl.Item) (*index, *indexPack) {
+	if it.Kind != dsl.ItemPlain {
+		return nil, nil
+	}
+	name := ""
+	switch x := it.X.(type) {
+	case *dsl.Name:
+		name = x.Text
+	case *dsl.Ellipsis:
+		name = "..."
+	}
+	if v := c.sc.find(name); v != nil && name != "" {
+		switch v := v.val.(type) {
+		case *index:
+			return v, nil
+		case *indexPack:
+			return nil, v
+		}
+	}
+	return nil, nil
+}
+
+// mentionsIndex tells whether an index that is in scope here occurs in n.
+func (c *checker) mentionsIndex(n dsl.Node) bool {
+	found := false
+	dsl.Walk(n, func(n dsl.Node) bool {
+		switch x := n.(type) {
+		case *dsl.Name:
+			if v := c.sc.find(x.Text); v != nil {
+				_, is := v.val.(*index)
+				found = found || is
+			}
+		case *dsl.Ellipsis:
+			if v := c.sc.find("..."); v != nil {
+				found = true
+			}
+		}
+		return !found
+	})
+	return found
+}
+
+// baseOf is placeOf(e.X), once per index definition.
+func (c *checker) baseOf(e *dsl.Index) (place, value, bool) {
+	if def := c.indexing(); def != nil {
+		if b := def.bases[e]; b != nil {
+			return b.p, b.v, b.ok
+		}
+	}
+	return c.placeOf(e.X)
+}
 
 // takeIndexed is take for a tensor that depends on indices.
-func (c *checker) takeIndexed(t tensor, parts []axisPart) (out tensor) { c.silent(); return }
+func (c *checker) takeIndexed(t tensor, parts []axisPart) tensor {
+	n := len(t.idx)
+	whole := t
+	whole.idx = nil
+	whole.dims = nil
+	var all []axisPart
+	for i, ix := range t.idx {
+		whole.dims = append(whole.dims, *ix.rng)
+		all = append(all, axisPart{axis: i, size: *ix.rng})
+	}
+	whole.dims = append(whole.dims, t.dims...)
+	for _, p := range parts {
+		if p.rows != nil && len(p.rows.idx) > 0 || p.dyn != nil && len(p.dyn.idx) > 0 {
+			c.fail(c.errorf(p.item, "this depends on indices on both sides of the brackets").Helpf("give the tensor in front of the brackets a name of its own first"))
+		}
+		if p.axis >= 0 {
+			p.axis += n
+		}
+		all = append(all, p)
+	}
+	out := c.take(whole, all)
+	out.idx, out.dims, out.arg = slices.Clone(t.idx), out.dims[n:], 0
+	return out
+}

@@ -65,6 +65,11 @@ func (c *checker) binary(e *dsl.Binary) value {
 			return b
 		}
 	}
+	if t, ok := a.(tensor); ok && (e.Op == "&&" || e.Op == "||") { // inside index notation one side guards the other
+		var b value
+		c.guarded(t, e.Op == "&&", func() { b = c.live(c.eval(e.Y)) })
+		return c.operate(e, e.Op, e.X, e.Y, a, b)
+	}
 	return c.operate(e, e.Op, e.X, e.Y, a, c.live(c.eval(e.Y)))
 }
 

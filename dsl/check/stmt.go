@@ -89,6 +89,8 @@ func (c *checker) poison(s dsl.Stmt) {
 			}
 			if s.Op == ":=" {
 				c.declare(n.Text, nil, poison{})
+			} else if v := c.sc.find(n.Text); v != nil && v.home == c.fr && v.of == nil {
+				c.fr.write(v, poison{})
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func (c *checker) placeOf(e dsl.Expr) (p place, v value, ok bool) {
 
 // indexed is x[…] where it is a value: not on the left of an assignment.
 func (c *checker) indexed(e *dsl.Index) value {
-	p, v, ok := c.placeOf(e.X)
+	p, v, ok := c.baseOf(e)
 	if ok {
 		if c.sc.inIndex() {
 			if t, done := c.indexAccess(e, p); done {
@@ -283,9 +283,13 @@ func plural(n int, one, many string) string {
 
 // indexPart is a single index or an i32 tensor of them.
 func (c *checker) indexPart(it *dsl.Item, t ctype, axis int, e *dsl.Index) axisPart {
+	return c.indexedPart(it, c.live(c.eval(it.X)), t, axis, e)
+}
+
+// indexedPart is indexPart for the value v of the item.
+func (c *checker) indexedPart(it *dsl.Item, v value, t ctype, axis int, e *dsl.Index) axisPart {
 	d := t.dims[axis]
 	p := axisPart{item: it, axis: axis, size: number(1), drop: true, partial: true}
-	v := c.live(c.eval(it.X))
 	if i, ok := asDim(v); ok {
 		start := i.Dim
 		if n, isConst := i.Const(); isConst {

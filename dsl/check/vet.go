@@ -196,6 +196,9 @@ func (c *checker) sample(d *layerDecl, list []int) bool {
 			continue
 		}
 		for _, training := range []bool{false, true} {
+			if d.decl.Kind == dsl.KindOptimizer && !training {
+				continue
+			}
 			c.training = training
 			c.compile(&function{decl: f, pkg: d.pkg, file: d.file, self: &layer{inst: in}}, nil)
 		}
