@@ -58,7 +58,29 @@ func (g *gen) callText(x *proc, c *loop.Call) string {
 	case c.Kernel.Grid != nil:
 		args = append(args, "0", dimExpr(c.Kernel.Grid.N, x.sym, false))
 	}
-	return fn + "(" + strings.Join(args, ", ") + ")"
+	return brokenCall(fn, args)
+}
+
+// brokenCall is a call over as many lines as it needs.
+func brokenCall(fn string, args []string) string {
+	const width = 110
+	var b strings.Builder
+	b.WriteString(fn + "(")
+	at := b.Len()
+	for i, a := range args {
+		switch {
+		case i == 0:
+		case at+2+len(a) > width:
+			b.WriteString(",\n")
+			at = 0
+		default:
+			b.WriteString(", ")
+			at += 2
+		}
+		b.WriteString(a)
+		at += len(a)
+	}
+	return b.String() + ")"
 }
 
 // parallel names the task of a kernel that runs on several workers.
@@ -126,7 +148,7 @@ const linesPerFile = 5000
 
 // kernels prints the kernels in the order of the program.
 func (g *gen) kernels() error {
-	f, lines := g.file("kernels_gen.go"), 0
+	f, lines, part := g.file("kernels_gen.go"), 0, 1
 	for _, k := range g.p.Kernels {
 		x := g.kernel[k]
 		if x == nil {
@@ -141,7 +163,8 @@ func (g *gen) kernels() error {
 		}
 		n := strings.Count(text, "\n") + 2
 		if lines > 0 && lines+n > linesPerFile {
-			f, lines = g.file(fmt.Sprintf("kernels%d_gen.go", len(g.files))), 0
+			part++
+			f, lines = g.file(fmt.Sprintf("kernels%d_gen.go", part)), 0
 		}
 		f.add("$text", "text", text)
 		lines += n

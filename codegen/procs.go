@@ -269,7 +269,7 @@ func procDoc(x *proc) string {
 		doc = " computes " + upper(x.Name)
 	case named:
 		doc = " " + rest
-	case first == "computes" || first == "runs" || first == "updates":
+	case strings.HasSuffix(first, "s") && first == lower(first): // a verb
 		doc = " " + doc
 	default:
 		doc = ": " + doc
@@ -355,7 +355,7 @@ func (g *gen) loopText(x *proc, l *loop.Loop) string {
 	case l.Reverse:
 		head = fmt.Sprintf("for %s := %s; %s >= 0; %s--", counter, minusOne(l, n), counter, counter)
 	}
-	return fmt.Sprintf("%s {\nm.%s(%s)\n}", head, b.method, strings.Join(args, ", "))
+	return fmt.Sprintf("%s {\n%s\n}", head, brokenCall("m."+b.method, args))
 }
 
 func minusOne(l *loop.Loop, n string) string {

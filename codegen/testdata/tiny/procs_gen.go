@@ -16,7 +16,7 @@ func (m *memory) logits(B, T int, ids []int32, z []float32) {
 	head(span(m.floats, 0, 4*B*T), m.weights[:20:20], z, B, T)
 }
 
-// decodeBlocks: fills the cache of one block.
+// decodeBlocks fills the cache of one block.
 func (m *memory) decodeBlocks(B, T, P, l int, ids []int32) {
 	remember(ids, span(m.cacheFloats, l*8*B, 8*B), B, P, T)
 }
@@ -55,10 +55,11 @@ func (m *memory) stepLoss(B int, x, h, loss, hOut, each []float32, hits []int32)
 
 // stepApply updates the weights.
 func (m *memory) stepApply() {
-	updateOf(m.weights[20:32:32], m.grads[20:32:32], m.moments[12:24:24], m.moments[:12:12], m.scalars[:1:1], m.weights[20:32:32], m.moments[12:24:24], m.moments[:12:12])
+	updateOf(m.weights[20:32:32], m.grads[20:32:32], m.moments[12:24:24], m.moments[:12:12], m.scalars[:1:1],
+		m.weights[20:32:32], m.moments[12:24:24], m.moments[:12:12])
 }
 
-// textSample: picks a token.
+// textSample picks a token.
 func (m *memory) textSample(B int, scores, limit []float32, token []int32) {
 	least(scores, limit, token, B)
 }
