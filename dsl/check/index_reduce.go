@@ -33,7 +33,7 @@ func (c *checker) reduceIndices(r *reducer, call *callSite) value {
 	idx := s.all()
 	var out tensor
 	if f := c.factors(arg); (r.name == "sum" || r.name == "mean") && len(f) > 1 {
-		out = c.sumOfProduct(def, r, f, idx, call)
+		out = c.sumOfProduct(r, f, idx, call)
 	} else {
 		out = c.reduceElements(r, c.element(exprAt(arg.node()), c.live(c.arg(arg))), idx, arg.node(), call)
 	}
@@ -110,7 +110,7 @@ func (c *checker) factors(arg *argument) []factor {
 // sumOfProduct is the sum or mean of a product over idx. What does not depend
 // on idx is multiplied afterwards; two factors with indices of their own are
 // contracted.
-func (c *checker) sumOfProduct(def *indexing, r *reducer, fs []factor, idx []*index, call *callSite) tensor {
+func (c *checker) sumOfProduct(r *reducer, fs []factor, idx []*index, call *callSite) tensor {
 	plainProduct, float := true, false // of f32 elements
 	for i := range fs {
 		fs[i].val = c.live(c.eval(fs[i].x))
@@ -162,7 +162,7 @@ func (c *checker) sumOfProduct(def *indexing, r *reducer, fs []factor, idx []*in
 		one := c.asTensor(fs[0].x, num{1, typedF32}, ir.F32)
 		sum = c.reduceElements(r, one, idx, call.args[0].node(), call)
 	} else {
-		sum = c.contract(in, idx, def.order)
+		sum = c.contract(in, idx)
 		n := loop.N(1)
 		for _, ix := range idx {
 			has := slices.ContainsFunc(in, func(t tensor) bool { return slices.Contains(t.idx, ix) })
@@ -198,7 +198,7 @@ func (c *checker) elementOp(op string, x, y tensor) tensor {
 }
 
 // contract is the sum of the product of ts over idx.
-func (c *checker) contract(ts []tensor, idx, order []*index) tensor {
+func (c *checker) contract(ts []tensor, idx []*index) tensor {
 	for len(ts) > 2 {
 		i, j := 0, 1
 		for a := range ts { // a factor that needs no new elements goes first
@@ -230,7 +230,7 @@ func (c *checker) contract(ts []tensor, idx, order []*index) tensor {
 		return c.sumOver(c.elementOp("*", x, y), both)
 	}
 	left := except(all, both)
-	slices.SortStableFunc(left, func(a, b *index) int { return rank(order, a) - rank(order, b) })
+	slices.SortStableFunc(left, func(a, b *index) int { return a.rank - b.rank })
 	word := func(list []*index) string {
 		var s []byte
 		for _, ix := range list {
@@ -240,14 +240,6 @@ func (c *checker) contract(ts []tensor, idx, order []*index) tensor {
 	}
 	spec := word(x.idx) + "," + word(y.idx) + "->" + word(left)
 	return tensor{ctype: ctype{elem: ir.F32}, v: c.fr.g.Dot(spec, c.fr.use(x), c.fr.use(y)), fr: c.fr, idx: left}
-}
-
-// rank is the place of ix in order; what is not there comes last.
-func rank(order []*index, ix *index) int {
-	if k := slices.Index(order, ix); k >= 0 {
-		return k
-	}
-	return len(order)
 }
 
 // except is a without what is in b.

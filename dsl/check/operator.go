@@ -1,7 +1,9 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -333,8 +335,29 @@ func (c *checker) integers(op string, a, b value) value {
 	default:
 		return out
 	}
+	if t, ok := c.atom(d, out.idx); ok { // t + S - T where S is T
+		return t
+	}
 	out.aff = &d
 	return out
+}
+
+// atom is the index of idx, or the counter, that d is, if it is nothing else.
+func (c *checker) atom(d loop.Dim, idx []*index) (tensor, bool) {
+	if len(d.Terms()) != 1 {
+		return tensor{}, false
+	}
+	for _, ix := range idx {
+		if d.Eq(loop.Sym(ix.sym)) {
+			return c.indexValue(ix), true
+		}
+	}
+	for f := c.fr; f != nil; f = f.up {
+		if f.sym != "" && d.Eq(loop.Sym(f.sym)) {
+			return c.fr.here(f.count()), true
+		}
+	}
+	return tensor{}, false
 }
 
 // isUntyped tells whether v takes the type of its context.
@@ -495,9 +518,11 @@ func (c *checker) align(s, t tensor) (x, y *ir.Value, dims []dim, idx []*index) 
 	return c.expand(s, idx, s.dims).v, c.expand(t, idx, t.dims).v, s.dims, idx
 }
 
-// mergeIndices is a followed by what b has more.
+// mergeIndices is the indices of a and b: those of the left side of a
+// definition in its order, so that the larger operand need not be transposed,
+// then the others.
 func mergeIndices(a, b []*index) []*index {
-	if len(b) == 0 {
+	if len(b) == 0 || slices.Equal(a, b) {
 		return a
 	}
 	out := slices.Clone(a)
@@ -506,6 +531,13 @@ func mergeIndices(a, b []*index) []*index {
 			out = append(out, i)
 		}
 	}
+	last := func(i *index) int {
+		if i.place == 0 {
+			return math.MaxInt
+		}
+		return i.place
+	}
+	slices.SortStableFunc(out, func(x, y *index) int { return cmp.Compare(last(x), last(y)) })
 	return out
 }
 
