@@ -166,6 +166,12 @@ func (p *kernelPrinter) planRows(s *loop.For) *rowPlan {
 			rowed[key] = true
 		}
 	}
+	if n, ok := s.To.Dim.Sub(s.From.Dim).Const(); ok && s.Step > 1 && s.From.Val == nil && s.To.Val == nil && n%s.Step == 0 {
+		// Nothing is left for another loop: this one must touch the last element.
+		for _, r := range plan.list {
+			r.covered = r.covered && slices.Contains(r.shifts, s.Step-1)
+		}
+	}
 	uses := len(p.plan.uses[s.Var])
 	for _, a := range accesses(s.Body, true) {
 		if rowed[a.key()] {
@@ -216,7 +222,7 @@ func (p *kernelPrinter) unshift(base loop.Index, step int) (loop.Index, int) {
 	}
 	if c = n; n >= step {
 		for _, t := range base.Terms {
-			if k, ok := t.Coef.Const(); ok && k > step && n%k < step {
+			if k, ok := t.Coef.Const(); ok && k >= step && n%k < step {
 				c = n % k
 			}
 		}
@@ -454,10 +460,18 @@ func (p *kernelPrinter) rowName(b *loop.Buffer, several bool) string {
 		return p.bufs[b] + "Row"
 	}
 	for i := 0; ; i++ {
-		if name := fmt.Sprintf("%s%d", p.bufs[b], i); !p.taken(name) {
+		if name := fmt.Sprintf("%s%d", unnumbered(p.bufs[b]), i); !p.taken(name) {
 			return name
 		}
 	}
+}
+
+// unnumbered is name, with a letter after it if it ends in a digit.
+func unnumbered(name string) string {
+	if c := name[len(name)-1]; '0' <= c && c <= '9' {
+		return name + "r"
+	}
+	return name
 }
 
 // addressRows tells the open block how elements of the rows are written.

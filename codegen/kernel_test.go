@@ -146,3 +146,21 @@ func ExamplePrintKernel() {
 	// 	}
 	// } <nil>
 }
+
+// TestUnrolledRowOfOneStep: the elements of a row that is as long as the step
+// of the loop are in one row, which ends with the buffer.
+func TestUnrolledRowOfOneStep(t *testing.T) {
+	b := loop.NewBuilder("k")
+	x, y := b.Buffer("x", loop.F32, loop.N(16), false), b.Buffer("y", loop.F32, loop.N(3), true)
+	b.Range("i", loop.N(3), func(i *loop.Val) {
+		b.For("c", loop.Bound{}, loop.Bound{Dim: loop.N(4)}, 4, nil, func(c *loop.Val, _ []*loop.Val) []*loop.Val {
+			at := loop.At(i).Scale(loop.N(4)).Add(loop.At(c)).Add(loop.AtDim(loop.N(4)))
+			b.Store(y, loop.At(i), b.Do(loop.Mul, b.Load(x, at), b.Load(x, at.Add(loop.AtDim(loop.N(3))))))
+			return nil
+		})
+	})
+	text, err := PrintKernel(b.K, "k", false)
+	require.NoError(t, err)
+	assert.Contains(t, text, "x[(i+1)*4:][:4]")
+	assert.Contains(t, text, "xRow[c] * xRow[c+3]")
+}
