@@ -290,7 +290,8 @@ func (p *kernelPrinter) index(at loop.Index) expr {
 	return expr{text: text, prec: prec}
 }
 
-// multiple splits off into q*coef + rest, with a number q.
+// multiple splits off into q*coef + rest, with a number q > 0, where that makes
+// rest simpler than off.
 func multiple(off, coef loop.Dim) (q int, rest loop.Dim, ok bool) {
 	if off.Is(0) {
 		return 0, off, false
@@ -302,15 +303,11 @@ func multiple(off, coef loop.Dim) (q int, rest loop.Dim, ok bool) {
 		}
 		return n / c, loop.N(n % c), true
 	}
-	for _, t := range off.Terms() {
-		if len(t.Factors) == 0 {
-			rest = loop.N(t.Coef)
+	for q = range 16 {
+		// One of the summands of off is q times the coefficient.
+		if rest = off.Sub(coef.MulN(q + 1)); len(rest.Terms()) < len(off.Terms()) {
+			return q + 1, rest, true
 		}
 	}
-	d, exact := off.Sub(rest).Div(coef)
-	n, isNum := d.Const()
-	if !exact || !isNum {
-		return 0, off, false
-	}
-	return n, rest, true
+	return 0, off, false
 }

@@ -62,7 +62,7 @@ func (p *kernelPrinter) header(s *loop.For) (head func(used func(name string) bo
 	zero := startsAtZero(s.From)
 	to := p.bound(s.To)
 	simpleTo := func() {
-		if !to.simple {
+		if next := to.op == "+" && s.Step == 1 && len(to.text) < 8; !to.simple && !next {
 			n := p.pick("end")
 			p.line("%s := %s", n, to.text)
 			to = variable(n)

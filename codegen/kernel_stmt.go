@@ -57,6 +57,7 @@ func (p *kernelPrinter) compute(v *loop.Val, e expr) {
 	name := p.pick(p.wanted(v))
 	p.line("%s := %s", name, p.typed(e, v.Elem))
 	p.vals[v] = variable(name)
+	p.vals[p.plan.class(v)] = p.vals[v]
 }
 
 // wanted is a good name for the variable of v.
@@ -74,7 +75,10 @@ func (p *kernelPrinter) wanted(v *loop.Val) string {
 		return "acc"
 	}
 	if l := p.plan.loads[v]; l != nil {
-		return l.Buf.Name + "v"
+		if len(l.Buf.Name) > 2 {
+			return l.Buf.Name + "V"
+		}
+		return unnumbered(l.Buf.Name) + "v"
 	}
 	return [...]string{loop.F32: "t", loop.I32: "n", loop.Bool: "ok", loop.Int: "at"}[v.Elem]
 }

@@ -382,9 +382,10 @@ func (u *usage) dead(v *loop.Val, p path, exempt ...path) bool {
 	return true
 }
 
-// stored reports whether v is a variable, or can become one.
+// stored reports whether v is a variable of its own, which can go on as another
+// value when nothing needs v any more.
 func (u *usage) stored(v *loop.Val) bool {
-	return u.free[v] == nil && !u.inline[v] && u.counters[v] == nil && u.defs[v] != nil && u.isAssigned(v)
+	return u.defs[v] != nil && u.free[v] == nil && !u.inline[v] && u.counters[v] == nil && u.afters[v] == nil
 }
 
 // isAssigned reports whether v is a result of a statement with blocks, or the
