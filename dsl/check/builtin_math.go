@@ -47,13 +47,15 @@ func init() {
 	}
 	add(
 		row{name: "abs", params: "x", doc: "abs is x without its sign.", run: func(a *args) value { return a.abs() }},
-		row{name: "clamp", params: "x, lo, hi", doc: "clamp is lo where x is below it and hi where x is above.", run: func(a *args) value {
+		row{name: "clamp", params: "x, lo, hi", doc: "clamp is lo where x is below it and hi where x is above; its slope is 1 at the bounds themselves.", run: func(a *args) value {
 			if v := a.foldAll([]string{"x", "lo", "hi"}, func(n []float64) float64 { return min(max(n[0], n[1]), n[2]) }); v != nil {
 				return v
 			}
 			ts, dims, idx := a.alike("x", "lo", "hi")
 			g := a.fr.g
-			return tensor{ctype: ctype{ts[0].elem, dims}, v: g.Min(g.Max(ts[0].v, ts[1].v), ts[2].v), fr: a.fr, idx: idx}
+			x, lo, hi := ts[0].v, ts[1].v, ts[2].v
+			v := g.Select(g.Less(x, lo), lo, g.Select(g.Less(hi, x), hi, x))
+			return tensor{ctype: ctype{ts[0].elem, dims}, v: v, fr: a.fr, idx: idx}
 		}},
 		row{name: "logAddExp", params: "x, y", doc: "logAddExp is log(exp(x) + exp(y)) without overflow; -inf where both are -inf.", run: func(a *args) value { return a.logAddExp() }},
 		row{name: "where", params: "condition, x, y", doc: "where is x where the condition holds and y elsewhere; the other one is not looked at there.", run: func(a *args) value { return a.where() }},

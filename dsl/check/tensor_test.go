@@ -59,3 +59,10 @@ func TestTensors(t *testing.T) {
 		})
 	}
 }
+
+// TestClampSlope: at its bounds clamp still has the slope 1.
+func TestClampSlope(t *testing.T) {
+	m := program(t, "package p\nmodel M {\n\tfunc F(x f32[4]) f32[4] {\n\t\treturn grad[x](sum(clamp(x, 0.2, 0.3)))\n\t}\n}\n")
+	out := run(t, m, "F", nil, map[string]*ir.Data{"x": floats([]int{4}, 0.1, 0.2, 0.3, 0.4)})
+	require.Equal(t, []float64{0, 1, 1, 0}, out[0].F)
+}
