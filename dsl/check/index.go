@@ -21,10 +21,9 @@ type index struct {
 	sym      string   // the index as an atom of affine values, with its range in entry.ranges
 	rng      *dim     // nil until a bare use fixes it
 	declared bool     // the range was written: t: T
-	place    int      // 1 + its place on the left side of a definition, 0 for others
+	rank     int      // its place on the left side of a definition; those of reductions come after
 	from     dsl.Node // what fixed the range, for messages
 	what     string   // "axis 3 of `q`"
-	rank     int      // of its axis among those of other indices: the left side's come first, in order
 }
 
 func (ix *index) show() string { return "the index " + ix.name }
@@ -221,11 +220,8 @@ func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) tensor {
 	c.ranges(def, rhs)
 	c.closed(s, "`%s: N`")
 	def.order = s.all()
-	for i, ix := range def.order {
-		ix.rank = i
-	}
 	for k, ix := range def.order {
-		ix.place = k + 1
+		ix.rank = k
 	}
 	v := c.live(c.eval(rhs))
 	c.at(rhs)

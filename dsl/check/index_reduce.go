@@ -230,7 +230,7 @@ func (c *checker) contract(ts []tensor, idx []*index) tensor {
 		return c.sumOver(c.elementOp("*", x, y), both)
 	}
 	left := except(all, both)
-	slices.SortStableFunc(left, func(a, b *index) int { return a.rank - b.rank })
+	slices.SortStableFunc(left, byPlace)
 	word := func(list []*index) string {
 		var s []byte
 		for _, ix := range list {

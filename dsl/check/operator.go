@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -531,14 +530,14 @@ func mergeIndices(a, b []*index) []*index {
 			out = append(out, i)
 		}
 	}
-	last := func(i *index) int {
-		if i.place == 0 {
-			return math.MaxInt
-		}
-		return i.place
-	}
-	slices.SortStableFunc(out, func(x, y *index) int { return cmp.Compare(last(x), last(y)) })
+	slices.SortStableFunc(out, byPlace)
 	return out
+}
+
+// byPlace orders indices as on the left side of their definition; those of
+// reductions come last.
+func byPlace(x, y *index) int {
+	return cmp.Compare(x.rank, y.rank)
 }
 
 // expand broadcasts t to the indices idx and the shape dims, which must have

@@ -34,6 +34,10 @@ func (b *block) train(m *ir.Module) {
 		b.silent()
 	}
 	t.Loss, api.Loss = loss.fn, loss.api
+	if t.Noise > 0 {
+		withKey(t.Loss)
+		api.Loss.Random = true
+	}
 	for i := range t.Loss.Out {
 		if o := &t.Loss.Out[i]; o.Kind == ir.ResultKind && o.Index == 0 {
 			o.Kind = ir.LossKind
@@ -50,6 +54,27 @@ func (b *block) train(m *ir.Module) {
 
 	m.Trainers = append(m.Trainers, t)
 	m.API.Trainers = append(m.API.Trainers, api)
+}
+
+// withKey gives e the random key as a parameter, if it has none: what is
+// derived from it draws numbers.
+func withKey(e *ir.Entry) {
+	at := 0
+	for i, b := range e.In {
+		switch b.Kind {
+		case ir.KeyKind:
+			return
+		case ir.ArgKind:
+			at = i + 1
+		}
+	}
+	key := &ir.Value{Op: ir.Param, Type: ir.Tensor(ir.I32, loop.N(3)), Scope: "key"}
+	e.In = slices.Insert(e.In, at, ir.Binding{Kind: ir.KeyKind, Name: "key"})
+	e.Func.Params = slices.Insert(e.Func.Params, at, key)
+	e.Func.Values = slices.Insert(e.Func.Values, at, key)
+	for i, v := range e.Func.Values {
+		v.ID = i
+	}
 }
 
 // aside runs f on a checker with a state of its own.
