@@ -104,6 +104,12 @@ func (p *Program) gradients(s *Step, api *loop.Trainer) (*ir.Entry, error) {
 			weights[in.Index] = v
 		}
 	}
+	if s.ClipKey == "perExample" && s.Noise > 0 && !slices.ContainsFunc(s.Loss.In, func(in ir.Binding) bool { return in.Kind == ir.KeyKind }) {
+		b.param(ir.Tensor(ir.I32, loop.N(3)), ir.Binding{Kind: ir.KeyKind, Name: "key"})
+		sig := *api.Loss // the noise makes the step random
+		sig.Random = true
+		api.Loss = &sig
+	}
 	var sofar []*ir.Value
 	var more *ir.Value
 	if accumulates(api) {
@@ -116,7 +122,7 @@ func (p *Program) gradients(s *Step, api *loop.Trainer) (*ir.Entry, error) {
 	var results, grads []*ir.Value
 	var err error
 	if s.ClipKey == "perExample" {
-		results, grads, err = p.perExample(b.Graph, s, api, args, weights)
+		results, grads, err = p.perExample(b, s, api, args, weights)
 	} else {
 		results = b.Inline(s.Loss.Func, args)
 		results[0] = mean(b.Graph, results[0])

@@ -37,7 +37,7 @@ func netModule(t *testing.T, change func(*ir.Trainer, *loop.Trainer)) *ir.Module
 		{Path: "out", Shape: dimsOf(2), Offset: 12},
 		{Path: "mean", Shape: dimsOf(2), State: true, Offset: 14},
 	}
-	api := &loop.Trainer{Name: "Step", Options: []loop.Option{{Name: "LR", Default: 0.1}, {Name: "Warmup", Default: 4, Integer: true}}, Updates: []int{0, 1}, Accumulate: 1}
+	api := &loop.Trainer{Name: "Step", Loss: &loop.Entry{Name: "Loss"}, Options: []loop.Option{{Name: "LR", Default: 0.1}, {Name: "Warmup", Default: 4, Integer: true}}, Updates: []int{0, 1}, Accumulate: 1}
 	tr := &ir.Trainer{Loss: netLoss(t, true), Update: []int{0, 1}}
 	m := &ir.Module{API: &loop.API{Weights: weights, Trainers: []*loop.Trainer{api}}, Trainers: []*ir.Trainer{tr}}
 	at := 0

@@ -18,8 +18,8 @@ import (
 // With accumulation every micro-batch has its share of the noise: as much in
 // the sum, independent draws added, as if it were added once. The step in the
 // random key has to count micro-batches.
-func (p *Program) perExample(g ops.Graph, s *Step, api *loop.Trainer, args []*ir.Value, weights map[int]*ir.Value) (results, grads []*ir.Value, err error) {
-	f := s.Loss.Func
+func (p *Program) perExample(eb *entryBuilder, s *Step, api *loop.Trainer, args []*ir.Value, weights map[int]*ir.Value) (results, grads []*ir.Value, err error) {
+	g, f := eb.Graph, s.Loss.Func
 	batch, err := batchDim(f)
 	if err != nil {
 		return nil, nil, err
@@ -106,18 +106,15 @@ func (p *Program) perExample(g ops.Graph, s *Step, api *loop.Trainer, args []*ir
 	w := g.Scan(l)
 
 	var key *ir.Value
-	for k, in := range s.Loss.In {
+	for k, in := range eb.e.In {
 		if in.Kind == ir.KeyKind {
-			key = args[k]
+			key = eb.F.Params[k]
 		}
 	}
 	size := count(g, batch)
 	for k, u := range s.Update {
 		sum := g.Get(w, k)
 		if s.Noise > 0 {
-			if key == nil {
-				return nil, nil, mistake("perExample needs the random key for its noise")
-			}
 			xi := g.Random(ops.Normal, key, stream("noise "+p.API.Weights[u].Path), nil, sum.Type.Shape...)
 			share := s.Noise * s.Clip / math.Sqrt(float64(max(1, api.Accumulate)))
 			sum = g.Add(sum, g.Mul(xi, g.Like(xi, share)))
