@@ -15,11 +15,10 @@ func fuse(f *ir.Func) (*ir.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f, err = sink(f); err != nil {
-		return nil, err
-	}
-	if f, err = arrangeDots(f); err != nil {
-		return nil, err
+	for _, prepare := range []func(*ir.Func) (*ir.Func, error){oneHot, sink, arrangeDots} {
+		if f, err = prepare(f); err != nil {
+			return nil, err
+		}
 	}
 	fu := newFuser(f)
 	fu.group()
@@ -117,7 +116,7 @@ func (fu *fuser) home(u *ir.Value) *ir.Value {
 
 // member reports whether v is computed by a kernel.
 func (fu *fuser) member(v *ir.Value) bool {
-	return fu.root[v.ID] && v.Op != ir.Param && v.Op != ops.Scan && v.Op != ops.Get && v.Op != ops.Fused && !fu.isView(v)
+	return fu.root[v.ID] && v.Op != ir.Param && v.Op != ops.Scan && v.Op != ops.Get && v.Op != ops.Fused && v.Op != ops.Concat && !fu.isView(v)
 }
 
 // isView reports whether v is the memory of its operand in another shape. A
@@ -180,6 +179,14 @@ func (fu *fuser) findRoots() {
 			case v.Op == ops.Reshape && !unitReshape(v):
 				if y := v.Args[0]; fu.root[y.ID] || y.Op.Layout && splits(v.Type.Shape, y.Type.Shape) {
 					x = y
+				}
+			}
+			if v.Op == ops.Concat && fu.root[v.ID] {
+				for _, a := range v.Args {
+					if !fu.kept[a.ID] {
+						need(a)
+						again = true
+					}
 				}
 			}
 			if x != nil && (!fu.kept[x.ID] || !fu.root[bottom(x).ID]) {
@@ -455,7 +462,7 @@ func (fu *fuser) rebuild() (*ir.Func, error) {
 		env[v.ID] = b.Param(v.Scope, v.Type)
 	}
 	for _, v := range fu.f.Values {
-		if v.Op != ir.Param && (fu.member(v) || v.Op == ops.Scan) {
+		if v.Op != ir.Param && (fu.member(v) || v.Op == ops.Scan || v.Op == ops.Concat && fu.root[v.ID]) {
 			value(v)
 		}
 	}

@@ -167,8 +167,27 @@ func dropUnusedValues(f *ir.Func) *ir.Func {
 	return b.F
 }
 
+// oneHot turns the transpose of picking one element along an axis into a choice
+// for each element, which needs no zeros in memory and fuses with what follows.
+func oneHot(f *ir.Func) (*ir.Func, error) {
+	return mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
+		if v.Op != ops.PutAlong || !v.Arg(1).Shape[ops.Axis.Of(v)].Is(1) {
+			return b.Copy(v, args), nil
+		}
+		g := ops.On(b)
+		shape := v.Type.Shape
+		all := make([]int, len(shape))
+		for i := range all {
+			all[i] = i
+		}
+		hit := g.Equal(g.Iota(ops.Axis.Of(v), shape...), g.Broadcast(args[1], shape, all...))
+		return g.Select(hit, g.Broadcast(args[0], shape, all...), g.Constant(v.Type.Elem, 0, shape...)), nil
+	})
+}
+
 // sink moves what is as cheap to compute as to read, such as a mask, back into
-// the loops that it was moved out of.
+// the loops that it was moved out of, and gives every carried value that starts
+// as a constant a constant of its own, to be written where it is carried.
 func sink(f *ir.Func) (*ir.Func, error) {
 	free := inlines(f)
 	return mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
@@ -176,6 +195,15 @@ func sink(f *ir.Func) (*ir.Func, error) {
 			return b.Copy(v, args), nil
 		}
 		l := ops.LoopOf(v)
+		skip := 0
+		if l.Trip != nil {
+			skip = 1
+		}
+		for i, x := range l.Inits {
+			if x.Op == ops.Const {
+				args[skip+i] = (&bareBuilder{b}).copy(x, nil)
+			}
+		}
 		cheap := make([]bool, len(l.Invariants))
 		any := false
 		for i, x := range l.Invariants {

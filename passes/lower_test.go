@@ -16,7 +16,7 @@ import (
 // leave out.
 func signatures(p *Program) {
 	for i, t := range p.API.Trainers {
-		if t.Loss != nil || p.Steps[i].Gradients == nil {
+		if t.Loss != nil && len(t.Loss.Results) > 0 || p.Steps[i].Gradients == nil {
 			continue
 		}
 		t.Loss = &loop.Entry{Name: t.Name}

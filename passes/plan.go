@@ -32,17 +32,23 @@ type place struct {
 	strides []ir.Dim          // per axis; nil for row-major
 	moves   []loop.StrideTerm // if strides are set: added to addresses inside kernels
 	len     ir.Dim            // elements from the start on
+	shift   ir.Dim            // if strides are set: of element 0 from the start
+	shared  bool              // a part of a tensor whose other parts may be written by the same kernel
 	counter string            // not in memory: the counter of this loop
 }
 
 // view is how kernels address the place.
 func (p *place) view() view {
-	return view{strides: p.strides, moves: p.moves, len: p.len, counter: p.counter}
+	w := view{strides: p.strides, moves: p.moves, shift: p.shift, len: p.len, counter: p.counter}
+	if p.shared {
+		w.whole = p.alloc
+	}
+	return w
 }
 
 // same reports whether p and q are the same elements in the same order.
 func (p *place) same(q *place) bool {
-	return p.alloc != nil && p.alloc == q.alloc && p.at.Eq(q.at) && p.len.Eq(q.len) && sameTerms(p.step, q.step) &&
+	return p.alloc != nil && p.alloc == q.alloc && p.at.Eq(q.at) && p.len.Eq(q.len) && p.shift.Eq(q.shift) && sameTerms(p.step, q.step) &&
 		(p.strides == nil) == (q.strides == nil) && ir.SameShape(p.strides, q.strides) && sameTerms(p.moves, q.moves)
 }
 
@@ -66,6 +72,24 @@ func (p *place) slice(shape []ir.Dim, axis int, loopVar string) *place {
 	}
 	q.strides = slices.Delete(slices.Clone(strides), axis, axis+1)
 	q.moves = append(slices.Clone(p.moves), move)
+	return &q
+}
+
+// part is the part of p, a tensor of the given shape, from index from on along
+// axis, n long.
+func (p *place) part(shape []ir.Dim, axis int, from, n ir.Dim) *place {
+	strides := p.strides
+	if strides == nil {
+		strides = rowMajor(shape)
+	}
+	q := *p
+	shift := from.Mul(strides[axis])
+	if c, ok := shift.Const(); p.strides == nil && loop.Product(shape[:axis]).Is(1) && (!ok || c%loop.ArenaAlign == 0) {
+		q.at = p.at.Add(shift)
+		q.len = n.Mul(strides[axis])
+		return &q
+	}
+	q.strides, q.shift, q.shared = strides, p.shift.Add(shift), true
 	return &q
 }
 

@@ -51,6 +51,8 @@ type frame struct {
 	at     map[value]*place
 	want   map[value]*place // where a value has to go if that is legal
 	done   map[int]bool     // results that are where they have to be
+	dest   []*place
+	also   map[value][]int // further results that are the same value
 }
 
 // A value is a tensor of a function: an element of a tuple or, with index -1,
@@ -101,13 +103,14 @@ func usageOf(f *ir.Func) usage {
 // function schedules f into proc. Params are the places of its parameters,
 // dest those where the results have to end up.
 func (s *scheduler) function(mem *memory, f *ir.Func, proc *loop.Proc, prefix string, vars []string, params, dest []*place) error {
-	fr := &frame{scheduler: s, mem: mem, f: f, proc: proc, prefix: prefix, vars: vars, use: usageOf(f), at: map[value]*place{}, want: map[value]*place{}, done: map[int]bool{}}
+	fr := &frame{scheduler: s, mem: mem, f: f, proc: proc, prefix: prefix, vars: vars, use: usageOf(f), at: map[value]*place{}, want: map[value]*place{}, done: map[int]bool{}, also: map[value][]int{}}
 	for i, p := range f.Params {
 		fr.at[value{p, -1}] = params[i]
 	}
 	if err := fr.deliverParams(dest); err != nil {
 		return fmt.Errorf("bug in pass schedule: %s: %w", f.Name, err)
 	}
+	fr.dest = dest
 	fr.aim(dest)
 	for _, v := range f.Values {
 		var err error
@@ -118,6 +121,8 @@ func (s *scheduler) function(mem *memory, f *ir.Func, proc *loop.Proc, prefix st
 			err = fr.group(v)
 		case ops.Scan:
 			err = fr.scan(v)
+		case ops.Concat:
+			err = fr.concat(v)
 		default:
 			err = fmt.Errorf("it is in no group")
 		}
@@ -162,11 +167,37 @@ func (fr *frame) deliverParams(dest []*place) error {
 func (fr *frame) aim(dest []*place) {
 	for k, r := range fr.f.Results {
 		b := base(r)
-		if b.Op == ir.Param || fr.want[b] != nil || dest[k].strides != nil && r.Op == ops.Reshape {
+		if b.Op == ir.Param || fr.done[k] || dest[k].strides != nil && r.Op == ops.Reshape {
 			continue
 		}
-		if fr.free(dest[k], b.Value) {
+		switch {
+		case fr.want[b] != nil:
+			if b.Op == ops.Fused && fr.fresh(dest[k]) && !fr.want[b].same(dest[k]) {
+				fr.also[b] = append(fr.also[b], k)
+			}
+		case fr.free(dest[k], b.Value):
 			fr.want[b] = dest[k]
+		}
+	}
+	// The operands of a concat are computed in its memory.
+	for i := len(fr.f.Values) - 1; i >= 0; i-- {
+		v := fr.f.Values[i]
+		if v.Op != ops.Concat {
+			continue
+		}
+		to := fr.want[value{v, -1}]
+		if to == nil {
+			to = fr.mem.slot(v.Type)
+			fr.want[value{v, -1}] = to
+		}
+		if !fr.fresh(to) {
+			continue
+		}
+		for k, part := range concatParts(v, to) {
+			a := v.Args[k]
+			if b := base(a); b.Op == ops.Fused && a.Op == ops.Get && fr.want[b] == nil {
+				fr.want[b] = part
+			}
 		}
 	}
 	// The first value of a loop goes where the loop carries it.
@@ -190,6 +221,37 @@ func (fr *frame) aim(dest []*place) {
 			}
 		}
 	}
+}
+
+// concatParts are the places of the operands of the concat v, which is in to.
+func concatParts(v *ir.Value, to *place) []*place {
+	axis := ops.Axis.Of(v)
+	var from ir.Dim
+	parts := make([]*place, len(v.Args))
+	for i, a := range v.Args {
+		n := a.Type.Shape[axis]
+		parts[i] = to.part(v.Type.Shape, axis, from, n)
+		from = from.Add(n)
+	}
+	return parts
+}
+
+// concat copies the operands that are not in the memory of the concat yet.
+func (fr *frame) concat(v *ir.Value) error {
+	to := fr.want[value{v, -1}]
+	fr.at[value{v, -1}] = to
+	for i, part := range concatParts(v, to) {
+		p, err := fr.place(v.Args[i])
+		if err != nil {
+			return err
+		}
+		if !p.same(part) {
+			if err := fr.copy(p, part, v.Args[i].Type); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // fresh reports whether nothing is in the memory of p before.
@@ -271,11 +333,17 @@ func (fr *frame) group(v *ir.Value) error {
 			results[j] = out[j].view()
 		}
 	}
+	body, more := fr.moreResults(v, body)
+	for _, i := range more {
+		out = append(out, fr.dest[i])
+		results = append(results, fr.dest[i].view())
+		fr.done[i] = true
+	}
 	k, err := scheduleGroup(camel(fr.prefix, v.Scope, title(body)), doc(v, body), body, params, results)
 	if err != nil {
 		return err
 	}
-	for j := range out {
+	for j := range v.Type.Tuple {
 		if out[j] != nil && !fr.mayWrite(k, v, args, out[j], j) {
 			out[j] = nil
 		}
@@ -301,6 +369,35 @@ func (fr *frame) group(v *ir.Value) error {
 		}
 	}
 	return fr.call(k, args, out)
+}
+
+// moreResults adds to the body of v, as further results, the values that are
+// wanted in several places, and lists the results of the function they are.
+func (fr *frame) moreResults(v *ir.Value, body *ir.Func) (*ir.Func, []int) {
+	var more []int
+	c := *body
+	c.Results = slices.Clone(body.Results)
+	for j, r := range body.Results {
+		if r.Op.Lower != nil || r.Op == ops.DynUpdate {
+			continue
+		}
+		for _, i := range fr.also[value{v, j}] {
+			if fr.overlaps(v, fr.dest[i]) {
+				continue
+			}
+			more = append(more, i)
+			c.Results = append(c.Results, r)
+		}
+	}
+	return &c, more
+}
+
+// overlaps reports whether an operand of v is in the memory of p.
+func (fr *frame) overlaps(v *ir.Value, p *place) bool {
+	return slices.ContainsFunc(v.Args, func(a *ir.Value) bool {
+		q := fr.at[base(a)]
+		return q != nil && q.alloc != nil && q.alloc == p.alloc
+	})
 }
 
 // mayWrite reports whether result j of k may go to p although p holds operands

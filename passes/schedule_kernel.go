@@ -16,6 +16,8 @@ type view struct {
 	strides []ir.Dim          // per axis, if not row-major
 	moves   []loop.StrideTerm // added to the address: Coef for each count of the loop Var
 	len     ir.Dim            // of the buffer, if strides are set
+	shift   ir.Dim            // added to the address
+	whole   *alloc            // results with the same whole share a buffer
 	counter string            // the value is the counter of this loop; there is no buffer
 }
 
@@ -49,12 +51,13 @@ type kernelBuilder struct {
 	// parallel has the counters of loops whose iterations are independent.
 	parallel map[*loop.Val]bool
 	names    bufferNames
+	wholes   map[*alloc]*loop.Buffer
 }
 
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as
 // the views say.
 func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*kernel, error) {
-	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}}
+	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}}
 	b.K.Doc = doc
 	names := bufferNames{}
 	b.names = names
@@ -108,7 +111,13 @@ func (b *kernelBuilder) storage(name string, t ir.Type, w view, out bool) storag
 	if w.strides == nil {
 		s.strides, n = rowMajor(t.Shape), t.Len()
 	}
-	s.buf = b.Buffer(name, t.Elem, n, out)
+	s.base = loop.AtDim(w.shift)
+	if s.buf = b.wholes[w.whole]; s.buf == nil || !out {
+		s.buf = b.Buffer(name, t.Elem, n, out)
+		if w.whole != nil && out {
+			b.wholes[w.whole] = s.buf
+		}
+	}
 	for _, m := range w.moves {
 		s.base = s.base.Add(loop.At(b.counter(m.Var)).Scale(m.Coef))
 	}
@@ -209,9 +218,11 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 	for j, r := range b.body.Results {
 		s := b.out[r][seen[r]]
 		seen[r]++
-		bufs = append(bufs, s.buf)
+		if !known[s.buf] {
+			bufs = append(bufs, s.buf)
+			k.results = append(k.results, j)
+		}
 		known[s.buf] = true
-		k.results = append(k.results, j)
 	}
 	for _, s := range b.K.Bufs {
 		if !known[s] {
