@@ -1,0 +1,159 @@
+package reference
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/codegen"
+	"github.com/lmc-lang/lmc/ir"
+)
+
+// A tensor travels to the driver and back as bits, so that NaN and every
+// rounding survive.
+type tensor struct {
+	Shape []int    `json:"shape"`
+	Bits  []uint32 `json:"bits"`
+}
+
+// A request is one thing for the driver to do with a package; see
+// testdata/driver.go.
+type request struct {
+	Package string   `json:"package"`
+	Do      string   `json:"do"` // init, load, save, call, gradients, step
+	Name    string   `json:"name"`
+	File    string   `json:"file"`
+	Args    []tensor `json:"args"`
+}
+
+// An answer has the results of a request, or why there are none.
+type answer struct {
+	Results []tensor `json:"results"`
+	Error   string   `json:"error"`
+}
+
+// tensorOf is the data of the evaluator as the driver wants it.
+func tensorOf(d *ir.Data) tensor {
+	out := tensor{Shape: append([]int{}, d.Shape...)}
+	for _, x := range d.Floats() {
+		if d.Elem == ir.F32 {
+			out.Bits = append(out.Bits, math.Float32bits(float32(x)))
+		} else {
+			out.Bits = append(out.Bits, uint32(int32(x)))
+		}
+	}
+	return out
+}
+
+// data is the converse of tensorOf.
+func (x tensor) data(e ir.Elem) *ir.Data {
+	d := &ir.Data{Elem: e, Shape: x.Shape}
+	for _, b := range x.Bits {
+		if e == ir.F32 {
+			d.F = append(d.F, float64(math.Float32frombits(b)))
+		} else {
+			d.I = append(d.I, int32(b))
+		}
+	}
+	return d
+}
+
+// A module is a folder in which generated packages are compiled together with
+// the driver.
+type module struct{ dir string }
+
+// newModule writes a Go module with the packages and a driver for them.
+func newModule(t testing.TB, packages ...*compiled) *module {
+	t.Helper()
+	m := &module{t.TempDir()}
+	if d := os.Getenv("LMC_KEEP"); d != "" {
+		m.dir = filepath.Join(d, strings.ReplaceAll(t.Name(), "/", "_"))
+		require.NoError(t, os.MkdirAll(m.dir, 0o777))
+	}
+	root, err := filepath.Abs("..")
+	require.NoError(t, err)
+	mod := "module example.com/reference\n\ngo 1.26.0\n\nrequire github.com/lmc-lang/lmc v0.0.0\n\nreplace github.com/lmc-lang/lmc => " + root + "\n"
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "go.mod"), []byte(mod), 0o666))
+	driver, err := os.ReadFile("testdata/driver.go")
+	require.NoError(t, err)
+	var imports, table strings.Builder
+	for _, c := range packages {
+		p := c.program.API.Package
+		_, err := codegen.Write(filepath.Join(m.dir, p), c.files)
+		require.NoError(t, err)
+		fmt.Fprintf(&imports, "\t%q\n", importPath(p))
+		fmt.Fprintf(&table, "\t%q: {\"NewWeights\": %[2]s.NewWeights, \"InitWeights\": %[2]s.InitWeights, \"NewSession\": %[2]s.NewSession,\n", p, p)
+		for _, tr := range c.program.API.Trainers {
+			fmt.Fprintf(&table, "\t\t\"New%[1]s\": %[2]s.New%[1]s, \"Default%[1]sOptions\": %[2]s.Default%[1]sOptions,\n", tr.Name, p)
+		}
+		table.WriteString("\t},\n")
+	}
+	packagesFile := "package main\n\nimport (\n" + imports.String() + ")\n\nvar packages = map[string]map[string]any{\n" + table.String() + "}\n"
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "main.go"), bytes.Replace(driver, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "packages.go"), []byte(packagesFile), 0o666))
+	return m
+}
+
+// command is the go command in the module.
+func (m *module) command(env []string, args ...string) *exec.Cmd {
+	cmd := exec.Command("go", args...)
+	cmd.Dir = m.dir
+	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(cmd.Env, env...)
+	return cmd
+}
+
+// build compiles the driver and returns its path.
+func (m *module) build(t testing.TB, name string, env ...string) string {
+	t.Helper()
+	out := filepath.Join(m.dir, name)
+	b, err := m.command(env, "build", "-o", out, ".").CombinedOutput()
+	require.NoError(t, err, "%s", tail(b))
+	return out
+}
+
+func tail(b []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(b)), "\n")
+	return strings.Join(lines[:min(len(lines), 20)], "\n")
+}
+
+// ask runs the driver, a command, on requests.
+func ask(t testing.TB, env []string, command []string, requests []request) []answer {
+	t.Helper()
+	var in bytes.Buffer
+	enc := json.NewEncoder(&in)
+	for _, r := range requests {
+		require.NoError(t, enc.Encode(r))
+	}
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Stdin = &in
+	cmd.Env = append(os.Environ(), env...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", tail(stderr.Bytes()))
+	var answers []answer
+	dec := json.NewDecoder(bufio.NewReader(bytes.NewReader(out)))
+	for {
+		var a answer
+		if err := dec.Decode(&a); err == io.EOF {
+			break
+		} else {
+			require.NoError(t, err)
+		}
+		answers = append(answers, a)
+	}
+	require.Len(t, answers, len(requests))
+	return slices.Clip(answers)
+}

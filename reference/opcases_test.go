@@ -1,0 +1,293 @@
+package reference
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"text/template"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"github.com/lmc-lang/lmc/codegen"
+	"github.com/lmc-lang/lmc/dsl/check"
+	"github.com/lmc-lang/lmc/ir"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// A family is the ops of one file in testdata/ops: a section for each op, or
+// for one case of it, is the body of the function of the case, a template over
+// its attributes and shapes.
+type family struct {
+	name    string
+	helpers string
+	bodies  map[string]string // by op, or op__variant
+	cases   []*opCase
+}
+
+// families reads the texts and sorts the cases into them. Every case needs a
+// text.
+func families(t *testing.T, cases []*opCase) []*family {
+	files, err := filepath.Glob("testdata/ops/*.txtar")
+	require.NoError(t, err)
+	var out []*family
+	for _, name := range files {
+		a, err := txtar.ParseFile(name)
+		require.NoError(t, err)
+		f := &family{name: strings.TrimSuffix(filepath.Base(name), ".txtar"), bodies: map[string]string{}}
+		for _, s := range a.Files {
+			if s.Name == "helpers" {
+				f.helpers = string(s.Data)
+				continue
+			}
+			require.NotContains(t, f.bodies, s.Name)
+			f.bodies[s.Name] = string(s.Data)
+		}
+		out = append(out, f)
+	}
+	for _, c := range cases {
+		i := slices.IndexFunc(out, func(f *family) bool { return f.body(c) != "" })
+		require.GreaterOrEqual(t, i, 0, "no text for %s", c.Name)
+		out[i].cases = append(out[i].cases, c)
+	}
+	return out
+}
+
+func (f *family) body(c *opCase) string {
+	if s, ok := f.bodies[c.Op+"__"+c.variant()]; ok {
+		return s
+	}
+	return f.bodies[c.Op]
+}
+
+// text is the package with the functions of some cases.
+func (f *family) text(t *testing.T, cases []*opCase) []byte {
+	var funcs bytes.Buffer
+	for _, c := range cases {
+		tm, err := template.New(c.Name).Option("missingkey=error").Parse(f.body(c))
+		require.NoError(t, err)
+		var body bytes.Buffer
+		require.NoError(t, tm.Execute(&body, templateCase{c}))
+		funcs.WriteString(c.text(body.String()))
+	}
+	imports := ""
+	if strings.Contains(funcs.String(), "nn.") {
+		imports = "import \"nn\"\n\n"
+	}
+	return fmt.Appendf(nil, "package %s\n\n%s%s\nmodel %s {\n%s}\n", f.name, imports, f.helpers, capital(f.name), funcs.String())
+}
+
+// An outcome is what became of a case at each stage that it went through.
+type outcome struct {
+	family *family
+	c      *opCase
+	failed []string // stages, with what went wrong
+}
+
+func (o *outcome) fail(stage string, err error) {
+	if err == nil {
+		return
+	}
+	why := firstLine(err)
+	if d, ok := err.(*difference); ok {
+		why = d.name + " differs"
+	}
+	o.failed = append(o.failed, stage+": "+why)
+}
+
+// working returns the cases for which f does not fail together with the others,
+// and calls bad for the rest. It first tries all at once.
+func working(cases []*opCase, f func([]*opCase) error, bad func(*opCase, error)) []*opCase {
+	if len(cases) == 0 || f(cases) == nil {
+		return cases
+	}
+	var good []*opCase
+	for _, c := range cases {
+		if err := f([]*opCase{c}); err != nil {
+			bad(c, err)
+			continue
+		}
+		good = append(good, c)
+	}
+	return good
+}
+
+// TestOps writes every reference case in the language and compares what comes
+// out of the evaluator, in float64 and in float32, and of generated Go.
+func TestOps(t *testing.T) {
+	cases := opCases(t)
+	fs := families(t, cases)
+	outcomes := map[*opCase]*outcome{}
+	var packages []*compiled
+	running := map[*family][]*opCase{}
+	for _, f := range fs {
+		for _, c := range f.cases {
+			outcomes[c] = &outcome{family: f, c: c}
+		}
+		module := func(cs []*opCase) (m *ir.Module, err error) {
+			err = guarded(func() (err error) {
+				m, err = checked(f.name+".lm", f.text(t, cs), check.Options{})
+				return err
+			})
+			return m, err
+		}
+		good := working(f.cases, func(cs []*opCase) error { _, err := module(cs); return err }, func(c *opCase, err error) {
+			outcomes[c].fail("check", err)
+			t.Logf("%s: %v", c.Name, err)
+		})
+		if len(good) == 0 {
+			continue
+		}
+		m, err := module(good)
+		require.NoError(t, err)
+		for i, c := range good {
+			for _, wide := range []bool{true, false} {
+				stage := map[bool]string{true: "evaluator, float64", false: "evaluator, float32"}[wide]
+				err := guarded(func() error {
+					got, err := evaluate(m, m.Entries[i], &ir.Evaluator{Wide: wide}, c.args(t))
+					if err != nil {
+						return err
+					}
+					return c.compare(got)
+				})
+				outcomes[c].fail(stage, err)
+				if err != nil {
+					t.Logf("%s: %s: %v", c.Name, stage, err)
+				}
+			}
+		}
+		good = working(good, func(cs []*opCase) error {
+			m, err := module(cs)
+			if err == nil {
+				_, err = compile(m, codegen.Options{})
+			}
+			return err
+		}, func(c *opCase, err error) {
+			outcomes[c].fail("build", err)
+			t.Logf("%s: build: %v", c.Name, err)
+		})
+		if len(good) == 0 {
+			continue
+		}
+		m, err = module(good)
+		require.NoError(t, err)
+		p, err := compile(m, codegen.Options{})
+		require.NoError(t, err, f.name)
+		packages = append(packages, p)
+		running[f] = good
+	}
+	generated(t, fs, packages, running, outcomes)
+	report(t, fs, outcomes)
+}
+
+// evaluate runs an entry on the arguments of a case.
+func evaluate(m *ir.Module, e *ir.Entry, ev *ir.Evaluator, args []*ir.Data) ([]*ir.Data, error) {
+	var in []*ir.Data
+	for _, b := range e.In {
+		switch b.Kind {
+		case ir.ArgKind:
+			in = append(in, args[b.Index])
+		case ir.KeyKind:
+			in = append(in, ir.NewData(ir.I32, 3))
+		case ir.TableKind:
+			x := m.API.Tables[b.Index]
+			d, err := ir.DataOf(ir.Elem(x.Elem), x.Shape, x.Data)
+			if err != nil {
+				return nil, err
+			}
+			in = append(in, d)
+		default:
+			return nil, fmt.Errorf("no data for %s", b.Name)
+		}
+	}
+	return ev.Run(e.Func, in)
+}
+
+// generated compiles the packages into one program and runs all cases.
+func generated(t *testing.T, fs []*family, packages []*compiled, running map[*family][]*opCase, outcomes map[*opCase]*outcome) {
+	if len(packages) == 0 {
+		return
+	}
+	driver := newModule(t, packages...).build(t, "driver")
+	var requests []request
+	var asked []*opCase
+	for _, f := range fs {
+		for _, c := range running[f] {
+			r := request{Package: f.name, Do: "call", Name: c.function()}
+			for _, d := range c.args(t) {
+				r.Args = append(r.Args, tensorOf(d))
+			}
+			requests = append(requests, r)
+			asked = append(asked, c)
+		}
+	}
+	for i, a := range ask(t, nil, []string{driver}, requests) {
+		c := asked[i]
+		err := fmt.Errorf("%s", a.Error)
+		if a.Error == "" {
+			all := slices.Concat(c.Outputs, c.InputGrads)
+			var got []*ir.Data
+			for k, x := range a.Results {
+				got = append(got, x.data(all[min(k, len(all)-1)].elem()))
+			}
+			err = c.compare(got)
+		}
+		outcomes[c].fail("generated Go", err)
+		if err != nil {
+			t.Logf("%s: generated Go: %v", c.Name, err)
+		}
+	}
+}
+
+// report compares the outcomes with docs/ops-missing.md.
+func report(t *testing.T, fs []*family, outcomes map[*opCase]*outcome) {
+	var b, bad strings.Builder
+	b.WriteString(missingHeader)
+	total := 0
+	for _, f := range fs {
+		passed, failed := 0, 0
+		for _, c := range f.cases {
+			if o := outcomes[c]; len(o.failed) > 0 {
+				failed++
+				fmt.Fprintf(&bad, "| %s | `%s` | %s |\n", f.name, c.Name, strings.ReplaceAll(strings.Join(o.failed, "; "), "|", "\\|"))
+			} else {
+				passed++
+			}
+		}
+		t.Logf("%s: %d passed, %d failed", f.name, passed, failed)
+		fmt.Fprintf(&b, "| %s | %d | %d |\n", f.name, passed, failed)
+		total += passed
+	}
+	fmt.Fprintf(&b, "| all | %d | %d |\n", total, len(outcomes)-total)
+	if bad.Len() > 0 {
+		b.WriteString("\n## Cases that fail\n\n| family | case | why |\n|---|---|---|\n" + bad.String())
+	}
+	const name = "../docs/ops-missing.md"
+	if *update {
+		require.NotEqual(t, "true", os.Getenv("CI"), "-update is refused in CI")
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o777))
+		require.NoError(t, os.WriteFile(name, []byte(b.String()), 0o666))
+		return
+	}
+	want, err := os.ReadFile(name)
+	require.NoError(t, err)
+	assert.Equal(t, string(want), b.String(), "run go test ./reference -run TestOps -update if this is right")
+}
+
+const missingHeader = `# Operations and the reference cases
+
+Every reference case is written in the language, with the gradients that it
+asks for, and run by the evaluator in float64 and in float32 and as generated
+Go. The texts are in ` + "`reference/testdata/ops`" + `; this page is written by
+` + "`go test ./reference -run TestOps -update`" + `.
+
+| family | passed | failed |
+|---|---|---|
+`
