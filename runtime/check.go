@@ -1,6 +1,10 @@
 package runtime
 
-import "sync/atomic"
+import (
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
 
 // CheckShape compares a shape and the length of its data with what a method
 // declares. An extent of want that is negative may be anything from 1 on.
@@ -13,10 +17,25 @@ func CheckShape(model, fn, arg, typ string, got []int, dataLen int, want ...int)
 	}
 	for i, d := range got {
 		if d != want[i] && (want[i] >= 0 || d < 1) {
-			return &ShapeError{model, fn, arg, typ, append([]int(nil), got...), -1}
+			return &ShapeError{model, fn, arg, withExtents(typ, want), append([]int(nil), got...), -1}
 		}
 	}
 	return nil
+}
+
+// withExtents is a declared type with the extents that are known: i32[B=4, T].
+func withExtents(typ string, want []int) string {
+	elem, list, ok := strings.Cut(strings.TrimSuffix(typ, "]"), "[")
+	if !ok {
+		return typ
+	}
+	dims := strings.Split(list, ", ")
+	for i, d := range dims {
+		if _, err := strconv.Atoi(d); err != nil && i < len(want) && want[i] >= 0 {
+			dims[i] = d + "=" + strconv.Itoa(want[i])
+		}
+	}
+	return elem + "[" + strings.Join(dims, ", ") + "]"
 }
 
 // CheckRange is the position of the first element of ids outside [0, n), or -1.

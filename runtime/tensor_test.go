@@ -103,6 +103,7 @@ func TestChecks(t *testing.T) {
 	assert.EqualError(t, CheckShape("m", "F", "ids", "i32[B, 4]", ids.Shape[:], len(ids.Data), -1, 4), "m: F: ids: want i32[B, 4], got [2, 3]")
 	assert.EqualError(t, CheckShape("m", "F", "ids", "i32[B, 3]", ids.Shape[:], 5, -1, 3), "m: F: ids: the shape [2, 3] does not fit data of length 5")
 	assert.EqualError(t, CheckShape("m", "F", "x", "f32[B]", []int{0}, 0, -1), "m: F: x: want f32[B], got [0]")
+	assert.EqualError(t, CheckShape("m", "F", "x", "f32[B, 2*T, 3]", []int{4, 5, 3}, 60, 4, 6, 3), "m: F: x: want f32[B=4, 2*T=6, 3], got [4, 5, 3]")
 	assert.Error(t, CheckShape("m", "F", "x", "f32[B]", []int{-2}, 0, -1))
 	assert.NoError(t, CheckShape("m", "F", "x", "f32[N]", []int{0}, 0, 0))
 
