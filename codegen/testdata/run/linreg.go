@@ -144,7 +144,7 @@ func TestBadInput(t *testing.T) {
 	if !errors.As(err, &shape) {
 		t.Error(err)
 	}
-	want(err, "linreg: Step: y: want f32[N], got [99]")
+	want(err, "linreg: Step: y: want f32[N=100], got [99]")
 	_, err = m.Predict(nil, runtime.NewTensor2(x.Data, 100, 11))
 	want(err, "linreg: Predict: x: the shape [100, 11] does not fit data of length 1000")
 	y[7] = float32(math.NaN())
