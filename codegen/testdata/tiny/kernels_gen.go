@@ -105,9 +105,9 @@ func least(scores, limit []float32, token []int32, B int) {
 		n := int32(0)
 		scoresRow := scores[i*5:][:5]
 		for v := range scoresRow {
-			scoresv := scoresRow[v]
-			if scoresv < acc {
-				acc = scoresv
+			scoresV := scoresRow[v]
+			if scoresV < acc {
+				acc = scoresV
 				n = int32(v)
 			}
 		}
