@@ -59,7 +59,7 @@ func init() {
 	})
 	define(LessEqual, ir.Op{
 		Name: "less_equal", Doc: "less_equal is x <= y: false where one is NaN.",
-		Args: binaryArgs, Infer: compares(ir.F32, ir.I32), Lane: lane(loop.Le), Fold: onSame(1),
+		Args: binaryArgs, Infer: compares(ir.F32, ir.I32), Lane: lane(loop.Le), Fold: foldLessEqual,
 		Samples: append([]ir.Sample{
 			{Types: types(floats(4), floats(4)), In: data(row(1, 2, 2, nan), row(2, 1, 2, nan)), Want: row(1, 0, 1, 0)},
 			{Types: i3, In: data(row(1, 2, 2), row(2, 1, 2)), Want: row(1, 0, 1)},
@@ -188,4 +188,13 @@ func init() {
 			{Types: types(ir.Type{Tuple: types(floats())}), Attrs: settings(ElemAttr.Is(ir.Bool)), Err: "operand x is the tuple (f32)"},
 		},
 	})
+}
+
+// foldLessEqual knows that a uniform draw is never negative, so that dropout
+// of nothing costs nothing.
+func foldLessEqual(b *ir.Builder, v *ir.Value) *ir.Value {
+	if x, ok := constant(v.Args[0]); ok && x <= 0 && v.Args[1].Op == Uniform {
+		return On(b).Constant(ir.Bool, 1, v.Type.Shape...)
+	}
+	return onSame(1)(b, v)
 }
