@@ -75,22 +75,35 @@ func (p *place) slice(shape []ir.Dim, axis int, loopVar string) *place {
 	return &q
 }
 
-// part is the part of p, a tensor of the given shape, from index from on along
-// axis, n long.
-func (p *place) part(shape []ir.Dim, axis int, from, n ir.Dim) *place {
+// parts cuts p, a tensor of the given shape, along axis into parts of the given
+// extents. They are memory of their own if they are aligned runs, else views of
+// all of p.
+func (p *place) parts(shape []ir.Dim, axis int, extents []ir.Dim) []*place {
 	strides := p.strides
 	if strides == nil {
 		strides = rowMajor(shape)
 	}
-	q := *p
-	shift := from.Mul(strides[axis])
-	if c, ok := shift.Const(); p.strides == nil && loop.Product(shape[:axis]).Is(1) && (!ok || c%loop.ArenaAlign == 0) {
-		q.at = p.at.Add(shift)
-		q.len = n.Mul(strides[axis])
-		return &q
+	runs := p.strides == nil && loop.Product(shape[:axis]).Is(1)
+	from := make([]ir.Dim, len(extents))
+	var at ir.Dim
+	for i, n := range extents {
+		from[i] = at
+		if c, ok := at.Const(); ok && c%loop.ArenaAlign != 0 {
+			runs = false
+		}
+		at = at.Add(n.Mul(strides[axis]))
 	}
-	q.strides, q.shift, q.shared = strides, p.shift.Add(shift), true
-	return &q
+	out := make([]*place, len(extents))
+	for i, n := range extents {
+		q := *p
+		if runs {
+			q.at, q.len = p.at.Add(from[i]), n.Mul(strides[axis])
+		} else {
+			q.strides, q.shift, q.shared = strides, p.shift.Add(from[i]), true
+		}
+		out[i] = &q
+	}
+	return out
 }
 
 // ref is the memory that a kernel gets.

@@ -226,14 +226,11 @@ func (fr *frame) aim(dest []*place) {
 // concatParts are the places of the operands of the concat v, which is in to.
 func concatParts(v *ir.Value, to *place) []*place {
 	axis := ops.Axis.Of(v)
-	var from ir.Dim
-	parts := make([]*place, len(v.Args))
+	extents := make([]ir.Dim, len(v.Args))
 	for i, a := range v.Args {
-		n := a.Type.Shape[axis]
-		parts[i] = to.part(v.Type.Shape, axis, from, n)
-		from = from.Add(n)
+		extents[i] = a.Type.Shape[axis]
 	}
-	return parts
+	return to.parts(v.Type.Shape, axis, extents)
 }
 
 // concat copies the operands that are not in the memory of the concat yet.
@@ -245,10 +242,18 @@ func (fr *frame) concat(v *ir.Value) error {
 		if err != nil {
 			return err
 		}
-		if !p.same(part) {
-			if err := fr.copy(p, part, v.Args[i].Type); err != nil {
+		if p.same(part) {
+			continue
+		}
+		if p.alloc == part.alloc { // it is another part of the same memory
+			q := fr.mem.slot(v.Args[i].Type)
+			if err := fr.copy(p, q, v.Args[i].Type); err != nil {
 				return err
 			}
+			p = q
+		}
+		if err := fr.copy(p, part, v.Args[i].Type); err != nil {
+			return err
 		}
 	}
 	return nil
