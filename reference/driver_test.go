@@ -34,6 +34,7 @@ type request struct {
 	Do      string   `json:"do"` // init, load, save, call, gradients, step
 	Name    string   `json:"name"`
 	File    string   `json:"file"`
+	Like    string   `json:"like"` // a file with the shapes that File is to have
 	Args    []tensor `json:"args"`
 }
 

@@ -13,6 +13,8 @@ import (
 	"math"
 	"os"
 	"reflect"
+
+	"github.com/lmc-lang/lmc/runtime"
 )
 
 type tensor struct {
@@ -25,6 +27,7 @@ type request struct {
 	Do      string   `json:"do"`
 	Name    string   `json:"name"`
 	File    string   `json:"file"`
+	Like    string   `json:"like"`
 	Args    []tensor `json:"args"`
 }
 
@@ -144,8 +147,17 @@ func save(weights reflect.Value, r request) error {
 	if err != nil {
 		return err
 	}
+	g, err := os.Open(r.Like)
+	if err != nil {
+		return err
+	}
+	defer g.Close()
+	like, err := runtime.ReadSafetensors(g)
+	if err != nil {
+		return err
+	}
 	write := weights.MethodByName("Write" + r.Name)
-	if err := failed(write.Call([]reflect.Value{reflect.ValueOf(f), reflect.Zero(write.Type().In(1))})); err != nil {
+	if err := failed(write.Call([]reflect.Value{reflect.ValueOf(f), reflect.ValueOf(like)})); err != nil {
 		return err
 	}
 	return f.Close()
