@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"math"
 	"slices"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -87,7 +88,13 @@ func init() {
 		{"sum sum x = sum x", ops.Sum, sumOfSum},
 		{"sum broadcast x = n * x", ops.Sum, sumOfBroadcast},
 		{"sum(x * y) = dot(x, y) if both are broadcast", ops.Sum, sumOfProduct},
+		{"sum -x = -sum x", ops.Sum, sumOfNeg},
+		{"sum select(c, 0, x) = select(c, 0, sum x) if c is the same along the axes", ops.Sum, sumOfSelect},
+		{"sum select(iota == index, x, 0) = x", ops.Sum, sumOfPut},
 		{"f(broadcast x, broadcast y) = broadcast f(x, y)", nil, sinkBroadcast},
+		{"f(reshape x, reshape y) = reshape f(x, y) if only axes of extent 1 come or go", nil, sinkReshape},
+		{"takeAlong f(x) = f(takeAlong x) if little is taken", ops.TakeAlong, sinkTake},
+		{"putAlong one element = select(iota == index, x, 0)", ops.PutAlong, putOne},
 		{"pad x + pad y = concat(x, y) if they fill it", ops.Add, sumOfPads},
 		{"gather at k, k+1, ... = slice", ops.Gather, gatherOfRun},
 		{"select(c, select(c, x, y), z) = select(c, x, z)", ops.Select, selectTwice},
@@ -164,58 +171,6 @@ func renumber(axes, among []int) []int {
 		out[i] = slices.Index(among, a)
 	}
 	return out
-}
-
-func sumOfOnes(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	for _, a := range ops.Axes.Of(v) {
-		if !v.Arg(0).Shape[a].Is(1) {
-			return nil
-		}
-	}
-	return g.Reshape(v.Args[0], v.Type.Shape...)
-}
-
-func sumOfSum(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	x := v.Args[0]
-	if x.Op != ops.Sum || !s.once(x) {
-		return nil
-	}
-	left := without(x.Arg(0).Rank(), ops.Axes.Of(x))
-	axes := slices.Concat(ops.Axes.Of(x), pick(left, ops.Axes.Of(v)))
-	slices.Sort(axes)
-	return g.Sum(x.Args[0], axes...)
-}
-
-func sumOfBroadcast(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	x := v.Args[0]
-	if x.Op != ops.Broadcast {
-		return nil
-	}
-	sp := spreadOf(g, x)
-	n := countOf(nil)
-	var inside []int
-	for _, a := range ops.Axes.Of(v) {
-		if slices.Contains(sp.axes, a) {
-			inside = append(inside, a)
-		} else {
-			n = n.Mul(x.Type.Shape[a])
-		}
-	}
-	if len(inside) == len(ops.Axes.Of(v)) {
-		return nil
-	}
-	y := g.Sum(sp.inner, renumber(inside, sp.axes)...)
-	if !n.Is(1) {
-		var times *ir.Value
-		if v.Type.Elem == ir.F32 {
-			times = count(g, n)
-		} else {
-			times = g.Size(n)
-		}
-		y = g.Mul(y, g.Expand(times, y.Type.Shape...))
-	}
-	outer := without(x.Type.Rank(), ops.Axes.Of(v))
-	return g.Broadcast(y, v.Type.Shape, renumber(pick(sp.axes, without(len(sp.axes), renumber(inside, sp.axes))), outer)...)
 }
 
 func countOf(shape []ir.Dim) ir.Dim { return ir.Tensor(ir.F32, shape...).Len() }
@@ -305,29 +260,109 @@ func sumOfPads(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 }
 
 func mulzOfFinite(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
-	if finite(v.Args[1], 8) {
+	if magnitude(v.Args[1], 16) < 1e30 {
 		return g.Mul(v.Args[0], v.Args[1])
 	}
 	return nil
 }
 
-// finite reports whether v is known to be neither infinite nor NaN.
-func finite(v *ir.Value, depth int) bool {
+// magnitude is a number that |v| does not exceed and that tells that v is not NaN;
+// infinity if none is known.
+func magnitude(v *ir.Value, depth int) float64 {
 	if depth == 0 {
-		return false
+		return math.Inf(1)
 	}
+	of := func(i int) float64 { return magnitude(v.Args[i], depth-1) }
 	switch {
 	case v.Op == ops.Const:
-		c := ops.Fill.Of(v)
-		return c-c == 0
-	case v.Op == ops.Cast:
-		return v.Arg(0).Elem != ir.F32
+		if c := math.Abs(ops.Fill.Of(v)); c-c == 0 {
+			return c
+		}
+	case v.Op == ops.Cast && v.Arg(0).Elem == ir.Bool:
+		return 1
+	case v.Op == ops.Cast && v.Arg(0).Elem == ir.I32:
+		return 1 << 31
 	case v.Op == ops.Select:
-		return finite(v.Args[1], depth-1) && finite(v.Args[2], depth-1)
-	case v.Op == ops.Neg, v.Op.Layout && len(v.Args) == 1 && v.Arg(0).Tuple == nil:
-		return finite(v.Args[0], depth-1)
+		return max(of(1), of(2))
+	case v.Op == ops.Add, v.Op == ops.Sub:
+		return of(0) + of(1)
+	case v.Op == ops.Mul:
+		return of(0) * of(1)
+	case v.Op == ops.Div && v.Args[1].Op == ops.Const:
+		if c := math.Abs(ops.Fill.Of(v.Args[1])); c > 1e-30 {
+			return of(0) / c
+		}
+	case v.Op == ops.Neg, v.Op == ops.Reshape, v.Op == ops.Transpose, v.Op == ops.Broadcast, v.Op == ops.Slice:
+		return of(0)
 	}
-	return false
+	return math.Inf(1)
+}
+
+// sinkReshape computes a pointwise op before axes of extent 1 are added to
+// operands of one shape, or taken away.
+func sinkReshape(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	var from []ir.Dim
+	some := false
+	for _, a := range v.Args {
+		switch {
+		case a.Op == ops.Const:
+		case a.Op != ops.Reshape || some && !ir.SameShape(a.Arg(0).Shape, from):
+			return nil
+		default:
+			from, some = a.Arg(0).Shape, true
+		}
+	}
+	if !some || len(from) == v.Type.Rank() || !ir.SameShape(longer(from), longer(v.Type.Shape)) {
+		return nil
+	}
+	args := make([]*ir.Value, len(v.Args))
+	for i, a := range v.Args {
+		if a.Op == ops.Const {
+			args[i] = g.Constant(a.Type.Elem, ops.Fill.Of(a), from...)
+		} else {
+			args[i] = a.Args[0]
+		}
+	}
+	return g.Reshape(g.Do(v.Op, args, v.Attrs()...), v.Type.Shape...)
+}
+
+// longer is shape without axes of extent 1.
+func longer(shape []ir.Dim) []ir.Dim {
+	return slices.DeleteFunc(slices.Clone(shape), func(d ir.Dim) bool { return d.Is(1) })
+}
+
+// sinkTake takes elements of the operands of a pointwise op instead of
+// elements of its result.
+func sinkTake(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	x, idx, axis := v.Args[0], v.Args[1], ops.Axis.Of(v)
+	if x.Op.Lane == nil || len(x.Args) == 0 || estimate(v.Type.Len())*8 > estimate(x.Type.Len()) {
+		return nil
+	}
+	args := make([]*ir.Value, len(x.Args))
+	for i, a := range x.Args {
+		sp := spreadOf(g, a)
+		switch {
+		case a.Op == ops.Const:
+			args[i] = g.Constant(a.Type.Elem, ops.Fill.Of(a), v.Type.Shape...)
+		case !slices.Contains(sp.axes, axis): // the same everywhere along the axis
+			args[i] = g.Broadcast(sp.inner, v.Type.Shape, sp.axes...)
+		default:
+			args[i] = g.TakeAlong(a, idx, axis)
+		}
+	}
+	return g.Do(x.Op, args, x.Attrs()...)
+}
+
+// putOne writes single elements by comparing indices; TakeAlong has checked
+// them.
+func putOne(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	x, idx, axis := v.Args[0], v.Args[1], ops.Axis.Of(v)
+	if !idx.Type.Shape[axis].Is(1) {
+		return nil
+	}
+	shape, all := v.Type.Shape, upTo(v.Type.Rank())
+	hit := g.Equal(g.Iota(axis, shape...), g.Broadcast(idx, shape, all...))
+	return g.Select(hit, g.Broadcast(x, shape, all...), g.Like(v, 0))
 }
 
 func singleIteration(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {

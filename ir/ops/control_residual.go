@@ -70,8 +70,11 @@ func residuals(s *step, l Loop) []residual {
 			keep, again = 0, never
 		case l.Remat:
 			keep, again = never, 0
-		case !varies[i]:
+		case !varies[i]: // kept once for all iterations, unless it costs nothing to have
 			keep /= 16
+			if v.Op.Lane != nil && !v.Op.Costly {
+				again = 0
+			}
 		case collected:
 			keep /= 16
 		}
