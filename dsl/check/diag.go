@@ -2,7 +2,9 @@ package check
 
 import (
 	"fmt"
+	"path"
 	"slices"
+	"strings"
 	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
@@ -109,7 +111,17 @@ func (c *checker) text(n dsl.Node) string {
 // what it was when the result is called.
 func (c *checker) at(n dsl.Node) {
 	p := n.Range().Pos
-	c.fr.g.Pos = ir.Pos{File: c.fileName(), Line: p.Line, Col: p.Col}
+	c.fr.g.Pos = ir.Pos{File: c.sourceName(), Line: p.Line, Col: p.Col}
+}
+
+// sourceName is the name of the file being checked as generated code shows it:
+// without the folder in which the user's text happens to lie.
+func (c *checker) sourceName() string {
+	name := c.fileName()
+	if c.fn != nil && c.fn.pkg == c.root {
+		return path.Base(strings.ReplaceAll(name, "\\", "/"))
+	}
+	return name
 }
 
 // suggest sets the help to "did you mean …?" if one of names is near word, and
