@@ -5,7 +5,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
 	"github.com/lmc-lang/lmc/ir"
