@@ -2,7 +2,6 @@ package passes
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 
@@ -588,14 +587,7 @@ func doc(v *ir.Value, body *ir.Func) string {
 		s += " of " + v.Scope
 	}
 	if v.Pos.Line > 0 {
-		s += " (" + where(v.Pos) + ")"
+		s += " (" + v.Pos.String() + ")"
 	}
 	return s
-}
-
-// where is p for comments of the output, which must not tell from which folder
-// the text was read.
-func where(p ir.Pos) string {
-	p.File = filepath.Base(p.File)
-	return p.String()
 }

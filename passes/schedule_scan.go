@@ -15,7 +15,7 @@ func (fr *frame) scan(v *ir.Value) error {
 	step := &loop.Loop{Var: loopVar, N: l.Extent, Reverse: l.Reverse, Body: body}
 	body.Doc = "is one iteration of the loop " + v.Scope
 	if v.Pos.Line > 0 {
-		body.Doc += " (" + where(v.Pos) + ")"
+		body.Doc += " (" + v.Pos.String() + ")"
 	}
 
 	params := []*place{{counter: loopVar}}

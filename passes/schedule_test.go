@@ -189,7 +189,3 @@ func TestLowerScan(t *testing.T) {
 		}
 	}
 }
-
-func TestCommentsNameNoFolder(t *testing.T) {
-	require.Equal(t, "a.lm:1:2", where(ir.Pos{File: "/home/someone/a.lm", Line: 1, Col: 2}))
-}
