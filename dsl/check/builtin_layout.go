@@ -135,7 +135,7 @@ func (a *args) permutation() value {
 	seen := slices.Clone(perm)
 	slices.Sort(seen)
 	if len(slices.Compact(seen)) != len(t.dims) || len(perm) != len(t.dims) {
-		a.fail(a.errorf(a.call.at, "`permute` must list each of the %s once", count(len(t.dims), "axis")).Note(a.node("x"), "%s", t.ctype))
+		a.fail(a.errorf(a.call.at, "`permute` must list each of the %s once", plural(len(t.dims), "axis", "axes")).Note(a.node("x"), "%s", t.ctype))
 	}
 	a.at(a.call.at)
 	return a.permute(t, perm)

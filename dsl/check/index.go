@@ -384,7 +384,7 @@ func (c *checker) packRanges(p *indexPack, e *dsl.Index, t ctype, axis int, it *
 		}
 	}
 	if n != len(p.idx) {
-		c.fail(c.errorf(it, "`...` stands for %s, but here it must be %s", count(len(p.idx), "index"), count(max(n, 0), "index")).Note(e.X, "%s", t))
+		c.fail(c.errorf(it, "`...` stands for %s, but here it must be %s", plural(len(p.idx), "index", "indices"), plural(max(n, 0), "index", "indices")).Note(e.X, "%s", t))
 	}
 	for i, ix := range p.idx {
 		c.use(ix, t.dims[axis+i], axis+i, it, e)

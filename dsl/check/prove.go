@@ -164,6 +164,9 @@ func (c *checker) needHelp(d *dsl.Diagnostic, p loop.Dim, limit dim) *dsl.Diagno
 			break
 		}
 	}
+	if _, ok := p.Const(); ok { // nothing that a caller could change
+		return d
+	}
 	line := inequality(p, limit)
 	small, _, _ := strings.Cut(line, " <= ")
 	if c.entry == nil || c.entry.name == "" {

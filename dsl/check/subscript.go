@@ -159,6 +159,10 @@ func (c *checker) inBounds(n *dsl.Item, i tensor, d dim, axis int, base dsl.Expr
 	hi := c.largest(*i.aff)
 	c.need(n, d.Sub(*i.aff).AddN(-1), d, fmt.Sprintf("index `%s` reaches %s, but axis %d of `%s` has length %s", n, hi.poly(), axis, base, d))
 	lo := plain(c.extreme(*i.aff, false))
+	if _, always := lo.Const(); always && len(i.idx) > 0 && !c.rigid && !c.proved(*i.aff) {
+		c.fail(c.errorf(n, "index `%s` may be %s, but axis %d of `%s` starts at 0", n, lo.poly(), axis, base).
+			Helpf("guard it: `where(%s >= 0, …, …)`", n))
+	}
 	c.need(n, *i.aff, d, fmt.Sprintf("index `%s` may be %s, but axis %d of `%s` starts at 0", n, lo.poly(), axis, base))
 }
 
