@@ -11,6 +11,7 @@ package codegen
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
 )
@@ -65,21 +66,11 @@ func Generate(p *loop.Program, opt Options) ([]File, error) {
 	if opt.Standalone {
 		files = append(files, standalone(g.api.Source)...)
 	}
-	slices.SortFunc(files, func(a, b File) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	for i := 1; i < len(files); i++ {
 		if files[i].Name == files[i-1].Name {
 			return nil, fmt.Errorf("two generated files would be called %s; rename one of the blocks of the model", files[i].Name)
 		}
 	}
 	return files, nil
-}
-
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -191,7 +191,7 @@ func (g *gen) entryTest(f *file, e *loop.Entry, x *sampleCall) {
 	}
 	f.add(`
 func Test$NameAllocatesNothing(t *testing.T) {
-	s := NewSession(InitWeights(1))
+	$short s := NewSession(InitWeights(1))
 	$setup$decl var err error
 	call := func() {
 		$reset $into = s.$Name($args)
@@ -202,8 +202,16 @@ func Test$NameAllocatesNothing(t *testing.T) {
 	if n := testing.AllocsPerRun(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
-}`, "Name", e.Name, "setup", x.setup, "decl", strings.Join(decl, ""), "reset", reset,
+}`, "Name", e.Name, "setup", x.setup, "decl", strings.Join(decl, ""), "reset", reset, "short", g.short(),
 		"into", strings.Join(append(into, "err"), ", "), "args", strings.Join(args, ", "))
+}
+
+// short is the start of a test that takes long for a large model.
+func (g *gen) short() string {
+	if g.count() < 10_000_000 {
+		return ""
+	}
+	return "if testing.Short() {\nt.Skip(\"the model is large\")\n}\n"
 }
 
 // entryExample prints an example that only has to compile.
@@ -266,7 +274,7 @@ func Example$Name_Fit() {
 func (g *gen) stepTest(f *file, t *loop.Trainer, x *sampleCall) {
 	f.add(`
 func Test$NameAllocatesNothing(t *testing.T) {
-	s := New$Name(InitWeights(1), Default$NameOptions())
+	$short s := New$Name(InitWeights(1), Default$NameOptions())
 	$setup var err error
 	call := func() {
 		_, err = s.Step($args)
@@ -282,7 +290,7 @@ func Test$NameAllocatesNothing(t *testing.T) {
 }
 
 func Test$NameContinues(t *testing.T) {
-	s := New$Name(InitWeights(1), Default$NameOptions())
+	$short s := New$Name(InitWeights(1), Default$NameOptions())
 	$setup for range $warm {
 		if _, err := s.Step($args); err != nil {
 			unlessFinite(t, err)
@@ -307,7 +315,7 @@ func Test$NameContinues(t *testing.T) {
 	if !slices.Equal(s.w.Data(), again.w.Data()) {
 		t.Error("after a checkpoint training goes another way")
 	}
-}`, "Name", t.Name, "setup", x.setup, "args", strings.Join(x.args, ", "),
+}`, "Name", t.Name, "setup", x.setup, "args", strings.Join(x.args, ", "), "short", g.short(),
 		"warm", fmt.Sprint(2*max(t.Accumulate, 1)), "runs", fmt.Sprint(max(t.Accumulate, 5)),
 		"reset", map[bool]string{true: "s.Reset()\n"}[len(t.Carried) > 0])
 }
