@@ -187,16 +187,3 @@ func TestExported(t *testing.T) {
 		assert.Equal(t, want, exported(path))
 	}
 }
-
-func TestSummarise(t *testing.T) {
-	p := tiny()
-	files, err := Generate(p, Options{})
-	require.NoError(t, err)
-	s := Summarise(p, files)
-	assert.Equal(t, 32, s.Params)
-	assert.Equal(t, 4*34, s.WeightBytes)
-	assert.Equal(t, "16*B*T", s.Arena.String())
-	assert.Equal(t, FLOPs{"Logits", loop.Sym("B").Mul(loop.Sym("T")).MulN(100)}, s.FLOPs[0])
-	assert.Equal(t, len(files), s.Files)
-	assert.Greater(t, s.Lines, 500)
-}
