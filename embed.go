@@ -8,3 +8,9 @@ import "embed"
 //
 //go:embed runtime/*.go
 var Runtime embed.FS
+
+// Drive has the Go files of package runtime/drive, under runtime/drive/: what
+// `lmc train` compiles together with a model.
+//
+//go:embed runtime/drive/*.go
+var Drive embed.FS

@@ -20,6 +20,7 @@ import (
 var mayImport = map[string][]string{
 	".":                {"runtime"},
 	"runtime":          {},
+	"runtime/drive":    {"runtime"},
 	"ir/loop":          {"runtime"},
 	"ir":               {"ir/loop"},
 	"ir/ops":           {"ir", "ir/loop"},

@@ -138,6 +138,7 @@ func (e *env) run(name string, args []string) error {
 // exit prints an error that has not been printed, and gives its exit code.
 func (e *env) exit(err error) int {
 	var usage *usageError
+	var child *childError
 	switch {
 	case err == nil:
 		return exitOK
@@ -145,6 +146,8 @@ func (e *env) exit(err error) int {
 		return exitMistakes
 	case errors.Is(err, errUsage):
 		return exitTrouble
+	case errors.As(err, &child):
+		return child.code
 	case errors.As(err, &usage):
 		fmt.Fprintf(e.err, "lmc: %s\n", usage.msg)
 		return exitTrouble
