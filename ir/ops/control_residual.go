@@ -154,6 +154,8 @@ func keepCost(v *ir.Value) int64 {
 		return never
 	case v.Type.Elem == ir.Bool:
 		return elements(v.Type) * unit / 4
+	case v.Op.Layout: // rather what it is a view of
+		return elements(v.Type) * (unit + unit/100)
 	}
 	return elements(v.Type) * unit
 }
