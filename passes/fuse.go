@@ -33,6 +33,7 @@ type fuser struct {
 	kept   []bool        // by ID: a result, or an operand of a loop: has to be in memory
 	reads  map[*ir.Value][]reading
 	of     []*group // by ID, of members
+	cloned []bool   // by ID: computed by every group that uses it
 	groups []*group // in order of their last member
 }
 
@@ -44,7 +45,7 @@ type group struct {
 
 func newFuser(f *ir.Func) *fuser {
 	n := len(f.Values)
-	fu := &fuser{f: f, root: make([]bool, n), users: make([][]*ir.Value, n), kept: make([]bool, n), reads: map[*ir.Value][]reading{}, of: make([]*group, n)}
+	fu := &fuser{f: f, root: make([]bool, n), users: make([][]*ir.Value, n), kept: make([]bool, n), reads: map[*ir.Value][]reading{}, of: make([]*group, n), cloned: make([]bool, n)}
 	fu.findRoots()
 	for _, v := range f.Values {
 		if !fu.root[v.ID] || v.Op == ir.Param {
@@ -235,6 +236,7 @@ func (fu *fuser) group() {
 			}
 		}
 	}
+	fu.postpone()
 	fu.mergeSiblings()
 }
 
@@ -309,7 +311,20 @@ func (fu *fuser) plan(members []*ir.Value) *plan {
 
 // escapes reports whether v is needed outside the group.
 func (fu *fuser) escapes(v *ir.Value, inside map[*ir.Value]bool) bool {
-	return fu.kept[v.ID] || slices.ContainsFunc(fu.users[v.ID], func(u *ir.Value) bool { return !inside[u] })
+	if fu.kept[v.ID] {
+		return true
+	}
+	return !fu.cloned[v.ID] && slices.ContainsFunc(fu.users[v.ID], func(u *ir.Value) bool {
+		return !inside[u] || fu.cloned[u.ID] && fu.elsewhere(u, inside)
+	})
+}
+
+// elsewhere reports whether a group with members that are not inside computes
+// u, too.
+func (fu *fuser) elsewhere(u *ir.Value, inside map[*ir.Value]bool) bool {
+	return slices.ContainsFunc(fu.groups, func(h *group) bool {
+		return slices.Contains(h.members, u) && slices.ContainsFunc(h.members, func(m *ir.Value) bool { return !inside[m] })
+	})
 }
 
 // between reports whether a value outside both groups reads h and is read,
