@@ -160,6 +160,9 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
+// maxCalls is how many calls an entry may make; all of them are written out.
+const maxCalls = 100_000
+
 // callFunc runs f with the arguments of call and returns its result.
 func (c *checker) callFunc(f *function, call *callSite) value {
 	a := &activation{
@@ -174,6 +177,9 @@ func (c *checker) callFunc(f *function, call *callSite) value {
 		if depth++; depth > 100 {
 			c.failf(call.at, "calls are nested too deeply here")
 		}
+	}
+	if c.entry.calls++; c.entry.calls > maxCalls {
+		c.failf(call.at, "`%s` makes more than %d calls when they are written out", c.entry.name, maxCalls)
 	}
 	slots := c.slots(a.name, f.decl.Params, call)
 	for i, s := range slots {

@@ -25,6 +25,7 @@ type entry struct {
 	zero   map[string]bool     // dims that may be 0
 	ranges map[string]loop.Dim // of counters and indices
 	loops  int                 // counters made
+	calls  int                 // funcs called
 	draws  map[string]int      // random draws by the path of their place
 
 	args   []loop.Param

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"path"
 
 	"github.com/lmc-lang/lmc/dsl"
@@ -105,10 +106,27 @@ func (c *checker) modelRequest(d *layerDecl, dims map[string]dim, opts map[strin
 	return r
 }
 
+// maxWeights is how many numbers a model may hold: far more than fit into any
+// memory, and few enough to count.
+const maxWeights = 1 << 45
+
 // layout numbers the tensors of the model.
 func (c *checker) layout(in *instance) {
 	c.out = &output{}
+	total := 0.0
 	in.walk(func(s *storage) {
+		n := 1.0
+		for _, d := range s.whole().dims {
+			if k, ok := d.Const(); ok {
+				n *= float64(k)
+			}
+		}
+		if total += n; total > maxWeights {
+			d := c.errorf(s.at, "the model is too large: more than %.0f numbers", float64(maxWeights))
+			d.File = s.file.Name
+			c.report(d)
+			total = math.Inf(-1) // once
+		}
 		for _, n := range s.counts {
 			if n == 0 {
 				return
