@@ -1,6 +1,7 @@
 package check
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
@@ -248,20 +249,20 @@ func (c *checker) rebindPart(l *dsl.Index, v value, r dsl.Expr) {
 		typ = t.ctype
 	}
 	if v == nil { // index notation
-		t := c.indexDefinition(l, r)
-		if !t.same(typ) {
-			if t.elem != typ.elem {
-				if w, ok := c.toElem(t, typ.elem).(tensor); ok {
-					t = w
-				}
-			}
+		slot, t := c.indexAssignment(l, typ, r)
+		whole := !slices.ContainsFunc(slot.Items, func(it *dsl.Item) bool {
+			return !isEllipsis(it) && (it.Kind != dsl.ItemSlice || it.Lo != nil || it.Hi != nil)
+		})
+		if !whole || len(slot.Items) < len(typ.dims) && len(t.dims) < len(typ.dims) {
+			l, v = slot, t
+		} else {
 			if !t.same(typ) {
 				c.fail(c.errorf(l, "`=` must keep the type of `%s`", l.X).Note(l.X, "%s", typ).Note(r, "%s", t.ctype))
 			}
+			t.dims = typ.dims
+			c.fr.write(va, t)
+			return
 		}
-		t.dims = typ.dims
-		c.fr.write(va, t)
-		return
 	}
 	p := place{expr: l.X, v: va, typ: typ}
 	parts := c.parts(l, typ, l.X)

@@ -213,9 +213,48 @@ func (c *checker) closed(s *indexScope, help string) {
 
 // indexDefinition is the tensor that `name[b, t: T] := rhs` defines.
 func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) tensor {
+	return c.definition(l, rhs, nil)
+}
+
+// indexAssignment is the right side of `name[b, 0, d] = rhs` for a variable of
+// type t. It returns the left side with `:` in place of the indices, too. The
+// axes of the variable are the ranges of the indices.
+func (c *checker) indexAssignment(l *dsl.Index, t ctype, rhs dsl.Expr) (*dsl.Index, tensor) {
+	indices, slot := &dsl.Index{Span: l.Span, X: l.X}, &dsl.Index{Span: l.Span, X: l.X}
+	into := ctype{elem: t.elem}
+	axis := 0
+	for _, it := range l.Items {
+		if isEllipsis(it) {
+			n := max(0, len(t.dims)-(len(l.Items)-1))
+			into.dims = append(into.dims, t.dims[min(axis, len(t.dims)):min(axis+n, len(t.dims))]...)
+			axis += n
+			indices.Items, slot.Items = append(indices.Items, it), append(slot.Items, it)
+			continue
+		}
+		if axis >= len(t.dims) {
+			c.fail(c.errorf(l, "%s for a tensor with %s", plural(len(l.Items), "index", "indices"), plural(len(t.dims), "axis", "axes")).Note(l.X, "%s", t))
+		}
+		if c.fresh(&dsl.Index{Items: []*dsl.Item{it}}) {
+			into.dims = append(into.dims, t.dims[axis])
+			indices.Items = append(indices.Items, it)
+			slot.Items = append(slot.Items, &dsl.Item{Span: it.Span, Kind: dsl.ItemSlice})
+		} else {
+			slot.Items = append(slot.Items, it)
+		}
+		axis++
+	}
+	return slot, c.definition(indices, rhs, &into)
+}
+
+// definition is the tensor of rhs over the indices of l. If it is assigned to
+// a variable, into has the variable's axis for each of the indices.
+func (c *checker) definition(l *dsl.Index, rhs dsl.Expr, into *ctype) tensor {
 	def := c.newIndexing()
 	outer := c.sc
 	s := c.openIndices(def, l.Items, "")
+	if into != nil {
+		c.rangesOf(s, l, *into)
+	}
 	c.sc = s.scope
 	c.ranges(def, rhs)
 	c.closed(s, "`%s: N`")
@@ -225,6 +264,9 @@ func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) tensor {
 	}
 	v := c.live(c.eval(rhs))
 	c.at(rhs)
+	if into != nil && into.elem == ir.F32 && isUntyped(v) {
+		v = c.asTensor(rhs, v, ir.F32)
+	}
 	t := c.element(rhs, v)
 	if len(t.dims) > 0 {
 		c.fail(c.errorf(rhs, "the right side must be one element for each `%s`, but this is %s", l, t.ctype).
@@ -237,6 +279,31 @@ func (c *checker) indexDefinition(l *dsl.Index, rhs dsl.Expr) tensor {
 		out.dims = append(out.dims, *ix.rng)
 	}
 	return out
+}
+
+// rangesOf gives the indices of s, those of the left side l, the axes that
+// they assign to.
+func (c *checker) rangesOf(s *indexScope, l *dsl.Index, into ctype) {
+	axis := 0
+	for i, v := range s.list {
+		list := []*index{}
+		switch v := v.(type) {
+		case *index:
+			list = append(list, v)
+		case *indexPack:
+			v.known = true
+			for range len(into.dims) - (len(s.list) - 1) {
+				v.idx = append(v.idx, c.newIndex("..."))
+			}
+			list = v.idx
+		}
+		for _, ix := range list {
+			if !ix.declared {
+				c.setRange(ix, into.dims[axis], s.at[i], fmt.Sprintf("axis %d of `%s`", axis, l.X))
+			}
+			axis++
+		}
+	}
 }
 
 // element is v as a tensor; whole numbers stay whole.

@@ -169,25 +169,41 @@ func TestIndexDefinitions(t *testing.T) {
 		{"z[b] := -mean[...](x[..., k[...] % D]) + x[b,0,0]", []int{B}, func(i []int) float64 {
 			return -sum(B*T, func(n int) float64 { return X(n/T, n%T, K(n/T, n%T)%D) })/(B*T) + X(i[0], 0, 0)
 		}},
-		{"z := s\n\t\tz[t: T] = s[T-1-t] + z[t]", []int{T}, func(i []int) float64 { return S(i[0]) + S(T-1-i[0]) }},
+		{"z := s\n\t\tz[t] = s[T-1-t] + z[t]", []int{T}, func(i []int) float64 { return S(i[0]) + S(T-1-i[0]) }},
+		{"var z f32[T, D]\n\t\tfor t := range T {\n\t\t\tz[t, d] = s[t] * x[0,t,d]\n\t\t}", []int{T, D}, func(i []int) float64 { return S(i[0]) * X(0, i[0], i[1]) }},
+		{"z := w\n\t\tz[e: E, 1] = 0\n\t\tz[1, e] = where(e == 0, 0, 1)", []int{D, E}, nil},
+		{"z := w\n\t\tz[d, 1] = 7\n\t\tz[1, e] = where(e == 0, 0, 1)", []int{D, E}, func(i []int) float64 {
+			switch {
+			case i[0] == 1:
+				return where(i[1] == 0, num(0), num(1))
+			case i[1] == 1:
+				return 7
+			}
+			return W(i[0], i[1])
+		}},
 	} {
 		t.Run(c.def, func(t *testing.T) {
 			typ := "f32[_"
 			for range c.shape[1:] {
 				typ += ", _"
 			}
-			m := program(t, `package p
+			text := `package p
 dim B, T
 model M[D = 3, E = 5] {
 	const pos[t: 7, d: D] = 100.0 * t + d
-	func F(x, y f32[B, T, D], w f32[D, E], s f32[T], k i32[B, T], j i32[B]) `+typ+`] {
+	func F(x, y f32[B, T, D], w f32[D, E], s f32[T], k i32[B, T], j i32[B]) ` + typ + `] {
 		assert T >= 4 && T <= 7
 		_, _, _, _, _, _ = x, y, w, s, k, j
-		`+c.def+`
+		` + c.def + `
 		return z
 	}
 }
-`)
+`
+			if c.want == nil {
+				require.NotEmpty(t, messages(t, text))
+				return
+			}
+			m := program(t, text)
 			out := run(t, m, "F", map[string]int{"B": B, "T": T}, map[string]*ir.Data{"x": x, "y": y, "w": w, "s": s, "k": k, "j": j, "pos": floats([]int{7, D}, tableData(m)...)})
 			require.Equal(t, c.shape, out[0].Shape)
 			require.InDeltaSlice(t, grid(c.shape, c.want), out[0].F, 1e-6)
