@@ -24,8 +24,12 @@ type row struct {
 	run      func(a *args) value
 }
 
+// signatures is how each builtin is called, by name.
+var signatures = map[string]string{}
+
 func add(rows ...row) {
 	for _, r := range rows {
+		signatures[r.name] = r.signature()
 		builtins[r.name] = &builtin{name: r.name, doc: r.doc, run: func(c *checker, call *callSite) value {
 			return r.run(c.bind(&r, call))
 		}}

@@ -20,8 +20,8 @@ var reducers = []*reducer{
 	{name: "sum", doc: "sum adds up.", emit: ops.Graph.Sum},
 	{name: "prod", doc: "prod multiplies.", emit: ops.Graph.Prod},
 	{name: "mean", doc: "mean is the sum divided by the number of elements.", float: true, emit: meanOf},
-	{name: "max", doc: "max is the largest element, or the larger of two; NaN is skipped.", emit: ops.Graph.MaxOf},
-	{name: "min", doc: "min is the smallest element, or the smaller of two; NaN is skipped.", emit: ops.Graph.MinOf},
+	{name: "max", doc: "max is the largest element, or the larger of two.", emit: ops.Graph.MaxOf},
+	{name: "min", doc: "min is the smallest element, or the smaller of two.", emit: ops.Graph.MinOf},
 	{name: "all", doc: "all tells whether all elements are true.", logic: true, emit: ops.Graph.All},
 	{name: "any", doc: "any tells whether some element is true.", logic: true, emit: ops.Graph.Any},
 }
