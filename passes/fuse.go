@@ -327,62 +327,61 @@ func (fu *fuser) elsewhere(u *ir.Value, inside map[*ir.Value]bool) bool {
 	})
 }
 
-// between reports whether a value outside both groups reads h and is read,
+// between reports whether something outside both groups reads h and is read,
 // perhaps through others, by g. What belongs to a group counts with all of it.
 func (fu *fuser) between(h, g *group) bool {
 	limit := lastID(g)
 	seen := map[*ir.Value]bool{}
 	seenGroup := map[*group]bool{h: true}
-	var reaches func(v *ir.Value) bool
-	reaches = func(v *ir.Value) bool {
+	var reaches func(v *ir.Value, first bool) bool
+	enter := func(x *group) bool {
+		if seenGroup[x] {
+			return false
+		}
+		seenGroup[x] = true
+		return slices.ContainsFunc(x.members, func(m *ir.Value) bool { return !fu.cloned[m.ID] && reaches(m, false) })
+	}
+	reaches = func(v *ir.Value, first bool) bool {
 		for _, u := range fu.users[v.ID] {
 			if seen[u] {
 				continue
 			}
-			seen[u] = true
-			switch x := fu.of[u.ID]; {
-			case x == g:
-				return true
-			case x == nil:
-				if u.ID < limit && reaches(u) {
-					return true
-				}
-			case !seenGroup[x]:
-				seenGroup[x] = true
-				for _, m := range x.members {
-					if reaches(m) {
+			if !first {
+				seen[u] = true
+			}
+			homes := []*group{fu.of[u.ID]}
+			if fu.cloned[u.ID] {
+				homes = fu.homes(u)
+			}
+			for _, x := range homes {
+				switch {
+				case x == nil:
+					if u.ID < limit && reaches(u, false) {
 						return true
 					}
+				case x == g:
+					if !first {
+						return true
+					}
+				case enter(x):
+					return true
 				}
 			}
 		}
 		return false
 	}
-	for _, v := range h.members {
-		for _, u := range fu.users[v.ID] {
-			x := fu.of[u.ID]
-			if x == h || x == g || seen[u] {
-				continue
-			}
-			seen[u] = true
-			if x == nil {
-				if u.ID < limit && reaches(u) {
-					return true
-				}
-				continue
-			}
-			if seenGroup[x] {
-				continue
-			}
-			seenGroup[x] = true
-			for _, m := range x.members {
-				if reaches(m) {
-					return true
-				}
-			}
+	return slices.ContainsFunc(h.members, func(v *ir.Value) bool { return !fu.cloned[v.ID] && reaches(v, true) })
+}
+
+// homes are the groups that compute u.
+func (fu *fuser) homes(u *ir.Value) []*group {
+	var out []*group
+	for _, h := range fu.groups {
+		if slices.Contains(h.members, u) {
+			out = append(out, h)
 		}
 	}
-	return false
+	return out
 }
 
 // mergeSiblings joins groups of column sums, and pointwise ones, that read the
