@@ -136,7 +136,10 @@ func (f *frame) read(v *variable) value {
 			f.sliced(v, false)
 			t, _ := v.typ()
 			v.param = f.g.Param(v.name, t.ir())
-			v.val = tensor{ctype: t, v: v.param, fr: f, arg: v.of.argument()}
+			v.val = tensor{ctype: t, v: v.param, fr: f}
+			if v.of.home == f.up { // else a loop between may have changed it
+				v.val = tensor{ctype: t, v: v.param, fr: f, arg: v.of.argument()}
+			}
 		case v.load != nil:
 			v.load()
 		}
