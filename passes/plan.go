@@ -70,7 +70,7 @@ func (p *place) slice(shape []ir.Dim, axis int, loopVar string) *place {
 		q.len = loop.Product(shape[axis+1:])
 		return &q
 	}
-	q.strides = slices.Delete(slices.Clone(strides), axis, axis+1)
+	q.strides = usedStrides(slices.Delete(slices.Clone(strides), axis, axis+1), slices.Delete(slices.Clone(shape), axis, axis+1))
 	q.moves = append(slices.Clone(p.moves), move)
 	return &q
 }
@@ -99,11 +99,78 @@ func (p *place) parts(shape []ir.Dim, axis int, extents []ir.Dim) []*place {
 		if runs {
 			q.at, q.len = p.at.Add(from[i]), n.Mul(strides[axis])
 		} else {
-			q.strides, q.shift, q.shared = strides, p.shift.Add(from[i]), true
+			part := slices.Clone(shape)
+			part[axis] = n
+			q.strides, q.shift, q.shared = usedStrides(strides, part), p.shift.Add(from[i]), true
 		}
 		out[i] = &q
 	}
 	return out
+}
+
+// reshaped is p, a tensor of shape from, as a tensor of shape to; false if that
+// takes other strides.
+func (p *place) reshaped(from, to []ir.Dim) (*place, bool) {
+	if p.strides == nil || p.counter != "" {
+		return p, true
+	}
+	q := *p
+	q.strides = make([]ir.Dim, len(to))
+	i, j := 0, 0
+	for i < len(from) || j < len(to) {
+		// The shortest runs of axes with equally many elements.
+		a, b := regroup(from[i:], to[j:])
+		if a < 0 {
+			return nil, false
+		}
+		// The axes of from in the run have to be one run of memory.
+		var inner ir.Dim
+		known := false
+		n := loop.N(1)
+		for k := i + a - 1; k >= i; k-- {
+			if from[k].Is(1) {
+				continue
+			}
+			if !known {
+				inner, known = p.strides[k], true
+			} else if !p.strides[k].Eq(inner.Mul(n)) {
+				return nil, false
+			}
+			n = n.Mul(from[k])
+		}
+		for k := j + b - 1; k >= j; k-- {
+			q.strides[k] = inner
+			inner = inner.Mul(to[k])
+		}
+		i, j = i+a, j+b
+	}
+	q.strides = usedStrides(q.strides, to)
+	return &q, true
+}
+
+// usedStrides drops the strides of axes of extent 1, so that equal places look
+// equal.
+func usedStrides(strides, shape []ir.Dim) []ir.Dim {
+	out := slices.Clone(strides)
+	for i, d := range shape {
+		if d.Is(1) {
+			out[i] = ir.Dim{}
+		}
+	}
+	return out
+}
+
+// regroup returns the lengths of the shortest beginnings of two shapes that
+// have equally many elements; negative if there are none.
+func regroup(from, to []ir.Dim) (a, b int) {
+	for n := 1; n <= len(from)+len(to); n++ {
+		for a := min(n, len(from)); a >= max(0, n-len(to)); a-- {
+			if loop.Product(from[:a]).Eq(loop.Product(to[:n-a])) {
+				return a, n - a
+			}
+		}
+	}
+	return -1, -1
 }
 
 // ref is the memory that a kernel gets.

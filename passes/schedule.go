@@ -76,6 +76,14 @@ func base(v *ir.Value) value {
 	}
 }
 
+// typeOf is the type of the tensor v.
+func typeOf(v value) ir.Type {
+	if v.i < 0 {
+		return v.Type
+	}
+	return v.Type.Tuple[v.i]
+}
+
 // A usage says how the memory of the values of a function is used.
 type usage struct {
 	last   map[value]int   // ID of the last value that reads it
@@ -167,16 +175,17 @@ func (fr *frame) deliverParams(dest []*place) error {
 func (fr *frame) aim(dest []*place) {
 	for k, r := range fr.f.Results {
 		b := base(r)
-		if b.Op == ir.Param || fr.done[k] || dest[k].strides != nil && r.Op == ops.Reshape {
+		to, ok := dest[k].reshaped(r.Type.Shape, typeOf(b).Shape)
+		if b.Op == ir.Param || fr.done[k] || !ok {
 			continue
 		}
 		switch {
 		case fr.want[b] != nil:
-			if b.Op == ops.Fused && fr.fresh(dest[k]) && !fr.want[b].same(dest[k]) {
+			if b.Op == ops.Fused && fr.fresh(to) && !fr.want[b].same(to) && ir.SameShape(r.Type.Shape, typeOf(b).Shape) {
 				fr.also[b] = append(fr.also[b], k)
 			}
-		case fr.free(dest[k], b.Value):
-			fr.want[b] = dest[k]
+		case fr.free(to, b.Value):
+			fr.want[b] = to
 		}
 	}
 	// The operands of a concat are computed in its memory.
@@ -195,8 +204,9 @@ func (fr *frame) aim(dest []*place) {
 		}
 		for k, part := range concatParts(v, to) {
 			a := v.Args[k]
-			if b := base(a); b.Op == ops.Fused && a.Op == ops.Get && fr.want[b] == nil {
-				fr.want[b] = part
+			b := base(a)
+			if to, ok := part.reshaped(a.Type.Shape, typeOf(b).Shape); ok && b.Op == ops.Fused && fr.want[b] == nil {
+				fr.want[b] = to
 			}
 		}
 	}
@@ -296,6 +306,9 @@ func (fr *frame) place(v *ir.Value) (*place, error) {
 	x := v
 	for x.Op == ops.Reshape {
 		x = x.Args[0]
+	}
+	if q, ok := p.reshaped(x.Type.Shape, v.Type.Shape); ok {
+		return q, nil
 	}
 	q := fr.mem.slot(v.Type)
 	return q, fr.copy(p, q, x.Type)
