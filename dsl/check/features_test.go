@@ -5,6 +5,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/ir"
 )
 
 // TestFeatures evaluates what the examples do not use: funcs and layers as
@@ -140,4 +142,33 @@ model M[D = 2, K = 2, L = 3] {
 	args["x"] = floats([]int{1, 3}, 1, 2, 3)
 	out = run(t, m, "Dims", dims, args)
 	assert.Equal(t, []float64{0, 2, 6}, []float64{out[0].F[0], out[1].F[0], out[2].F[0]})
+}
+
+// TestCacheDims checks that a cache gets the batch of the model, whatever the
+// layer calls it.
+func TestCacheDims(t *testing.T) {
+	m := program(t, `package p
+dim B, N
+layer Store[D] {
+	cache past f32[B, 4, D]
+	func put(x f32[B, D], p i32) f32[B, D] {
+		past[:, p % 4] = x
+		return past[:, 0]
+	}
+}
+model M[D = 2] {
+	s [3]Store[D]
+	func Put(x f32[N, D], p i32) f32[N, D] {
+		for _, l := range s {
+			x = l.put(x, p)
+		}
+		return x
+	}
+}
+`)
+	require.Len(t, m.API.Caches, 1)
+	assert.Equal(t, "[N 4 2]", sprint(m.API.Caches[0].Shape))
+	args := map[string]*ir.Data{"x": seq(1, 2), "p": ints(nil, 4)}
+	caches(m, map[string]int{"N": 1}, args)
+	assert.Equal(t, []float64{.1, .2}, runCached(t, m, "Put", map[string]int{"N": 1}, args)[0].F)
 }

@@ -58,6 +58,7 @@ type storage struct {
 	file   *dsl.File
 	index  int  // in the API's table of its kind
 	used   bool // some method reads or writes it
+	bound  bool // the free dims of a cache are those of the session
 }
 
 // whole is the type of all copies together: [counts..., dims...].
@@ -123,6 +124,7 @@ func (l *layer) tensor(c *checker, name string) *variable {
 		return nil
 	}
 	s.used = true
+	s.bindDims(c)
 	v := c.entry.root(s)
 	for _, at := range l.at {
 		if at.loop != nil {
@@ -134,6 +136,30 @@ func (l *layer) tensor(c *checker, name string) *variable {
 		v = &variable{name: name, used: true, of: v, part: &copyOf{at.loop, at.n}}
 	}
 	return v
+}
+
+// bindDims gives the free dims of a cache the names that the first method to
+// use it knows them by: B of a library layer may be N of the model.
+func (s *storage) bindDims(c *checker) {
+	if s.kind != dsl.KindCache || s.bound || c.fn.file != s.file {
+		return
+	}
+	names := map[string]loop.Dim{}
+	for _, d := range s.typ.dims {
+		for _, sym := range d.Syms() {
+			if b, ok := c.fn.dims[sym].(dim); ok {
+				names[sym], s.bound = b.Dim, true
+			}
+		}
+	}
+	dims := make([]dim, len(s.typ.dims))
+	for i, d := range s.typ.dims {
+		dims[i] = plain(d.Subst(names))
+		if dims[i].Eq(d.Dim) {
+			dims[i].text = d.text
+		}
+	}
+	s.typ.dims = dims
 }
 
 // member is what l declares under name, other than tensors.
