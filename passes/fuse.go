@@ -76,7 +76,7 @@ func bottom(v *ir.Value) *ir.Value {
 // splits reports whether finding the element of a tensor of shape from, given
 // the indices in shape to, takes divisions.
 func splits(to, from []ir.Dim) bool {
-	to, from = longerExtents(to), longerExtents(from)
+	to, from = longer(to), longer(from)
 	for i, d := range from {
 		if i >= len(to) {
 			return true
@@ -128,7 +128,7 @@ func (fu *fuser) isView(v *ir.Value) bool {
 
 // unitReshape reports whether v only adds or drops axes of extent 1.
 func unitReshape(v *ir.Value) bool {
-	return ir.SameShape(longerExtents(v.Type.Shape), longerExtents(v.Arg(0).Shape))
+	return ir.SameShape(longer(v.Type.Shape), longer(v.Arg(0).Shape))
 }
 
 // see is what groups see through.

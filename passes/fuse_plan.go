@@ -383,7 +383,7 @@ func (p *plan) solveColumns() bool {
 		return false
 	}
 	for _, v := range p.members {
-		if !p.inRow(v) && (p.avail[v] == 1 || p.output[v] && !ir.SameShape(p.inner(v), longerExtents(reducedExtents(first)))) {
+		if !p.inRow(v) && (p.avail[v] == 1 || p.output[v] && !ir.SameShape(p.inner(v), longer(reducedExtents(first)))) {
 			return false
 		}
 		// The row axes stand in one order everywhere.
@@ -421,17 +421,6 @@ func reducedExtents(v *ir.Value) []ir.Dim {
 	var out []ir.Dim
 	for _, a := range ops.Axes.Of(v) {
 		out = append(out, v.Arg(0).Shape[a])
-	}
-	return out
-}
-
-// longerExtents are those that are not 1.
-func longerExtents(extents []ir.Dim) []ir.Dim {
-	var out []ir.Dim
-	for _, d := range extents {
-		if !d.Is(1) {
-			out = append(out, d)
-		}
 	}
 	return out
 }

@@ -125,7 +125,7 @@ func (b *kernelBuilder) columnSums(p *plan, reductions, stores []*ir.Value, acc 
 					sums[i] = v.Op.Reducer.Step(&b.Emitter, sums[i], x)
 				}
 				for _, v := range stores {
-					idx := p.at(v, row, longer(inner, extents))
+					idx := p.at(v, row, longerIndices(inner, extents))
 					writes = append(writes, write{v, idx, b.pull(v, idx)})
 				}
 			}
@@ -168,8 +168,8 @@ func (b *kernelBuilder) columnSums(p *plan, reductions, stores []*ir.Value, acc 
 	rec(0)
 }
 
-// longer are the indices of the axes that are longer than 1.
-func longer(idx []loop.Index, extents []ir.Dim) []loop.Index {
+// longerIndices are the indices of the axes that are longer than 1.
+func longerIndices(idx []loop.Index, extents []ir.Dim) []loop.Index {
 	var out []loop.Index
 	for i, d := range extents {
 		if !d.Is(1) {
