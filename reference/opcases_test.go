@@ -288,6 +288,10 @@ asks for, and run by the evaluator in float64 and in float32 and as generated
 Go. The texts are in ` + "`reference/testdata/ops`" + `; this page is written by
 ` + "`go test ./reference -run TestOps -update`" + `.
 
+The recorded optimisers, schedules, initialisers and random numbers are compared
+by other tests of that folder. Of them only the schedule reduce_on_plateau cannot
+be written: it depends on measurements, not on the step.
+
 | family | passed | failed |
 |---|---|---|
 `

@@ -113,6 +113,10 @@ func serve(r request) (results []tensor, err error) {
 		return nil, failed(m.weights.MethodByName("Load" + r.Name).Call([]reflect.Value{reflect.ValueOf(f)}))
 	case "save": // weights to a file, by the names block
 		return nil, save(m.weights, r)
+	case "set": // all weights
+		copy(m.weights.MethodByName("Data").Call(nil)[0].Interface().([]float32), value(reflect.TypeFor[[]float32](), r.Args[0]).Interface().([]float32))
+	case "data": // all weights
+		return []tensor{tensorOf(m.weights.MethodByName("Data").Call(nil)[0])}, nil
 	case "call":
 		return call(m.session.MethodByName(r.Name), r.Args, 0)
 	case "gradients": // into a file, by the names block; Name is trainer and block

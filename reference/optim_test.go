@@ -1,0 +1,299 @@
+package reference
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/tools/txtar"
+
+	"github.com/lmc-lang/lmc/codegen"
+	"github.com/lmc-lang/lmc/dsl/check"
+	"github.com/lmc-lang/lmc/ir"
+)
+
+// An optimRun is 20 recorded steps of an optimiser.
+type optimRun struct {
+	Case    string
+	Params0 []vector
+	Steps   []struct {
+		Lr     float64
+		Grads  []vector
+		Params []vector
+	}
+	Rtol, Atol float64
+}
+
+// text is a model with the parameters of the run whose gradients are arguments.
+func (r *optimRun) text(pkg, helpers, settings string) string {
+	var params, args, terms strings.Builder
+	for i, p := range r.Params0 {
+		fmt.Fprintf(&params, "\tparam %s %s = 0\n", p.Name, p.typ())
+		sep := map[bool]string{true: ", "}[i > 0]
+		fmt.Fprintf(&args, "%sg%s %s", sep, p.Name, p.typ())
+		sep = map[bool]string{true: " + "}[i > 0]
+		fmt.Fprintf(&terms, "%ssum(%s * g%s)", sep, p.Name, p.Name)
+	}
+	imports := ""
+	if strings.Contains(settings, "optim.") {
+		imports = "import \"optim\"\n\n"
+	}
+	return fmt.Sprintf("package %s\n\n%s%s\nmodel Run {\n%s\n\tfunc Loss(%s) f32 {\n\t\treturn %s\n\t}\n\n\ttrain Step {\n\t\tminimize = Loss\n%s\t}\n}\n",
+		pkg, imports, helpers, params.String(), args.String(), terms.String(), settings)
+}
+
+// flat is all elements of the parameters, as float32.
+func flat(vs []vector) tensor {
+	var out tensor
+	for _, v := range vs {
+		for _, x := range v.floats() {
+			out.Bits = append(out.Bits, math.Float32bits(float32(x)))
+		}
+	}
+	out.Shape = []int{len(out.Bits)}
+	return out
+}
+
+// TestOptimizers replays the recorded gradients through generated train steps.
+func TestOptimizers(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "optim"), "*.json"))
+	require.NoError(t, err)
+	texts, err := txtar.ParseFile("testdata/optim.txtar")
+	require.NoError(t, err)
+	section := func(name string) string {
+		i := slices.IndexFunc(texts.Files, func(f txtar.File) bool { return f.Name == name })
+		require.GreaterOrEqual(t, i, 0, "no text for %s", name)
+		return string(texts.Files[i].Data)
+	}
+	var runs []*optimRun
+	var packages []*compiled
+	for _, name := range files {
+		r := &optimRun{}
+		readJSON(t, name, r)
+		runs = append(runs, r)
+		pkg := strings.ReplaceAll(r.Case, "_", "")
+		text := r.text(pkg, section("helpers"), section(r.Case))
+		m, err := checked(pkg+".lm", []byte(text), check.Options{})
+		require.NoError(t, err)
+		c, err := compile(m, codegen.Options{})
+		require.NoError(t, err)
+		packages = append(packages, c)
+	}
+	driver := newModule(t, packages...).build(t, "driver")
+	for i, r := range runs {
+		t.Run(r.Case, func(t *testing.T) {
+			pkg := packages[i].program.API.Package
+			requests := []request{{Package: pkg, Do: "set", Args: []tensor{flat(r.Params0)}}}
+			for _, s := range r.Steps {
+				var args []tensor
+				for _, g := range s.Grads {
+					args = append(args, tensorOf(g.data(t)))
+				}
+				requests = append(requests, request{Package: pkg, Do: "step", Name: "Step", Args: args}, request{Package: pkg, Do: "data"})
+			}
+			answers := ask(t, nil, []string{driver}, requests)
+			for k, s := range r.Steps {
+				require.Empty(t, answers[2*k+1].Error)
+				got := answers[2*k+2].Results[0].data(ir.F32).F
+				at := 0
+				for _, p := range s.Params {
+					require.NoError(t, differ(p, r.Rtol, r.Atol, p.Shape, got[at:at+len(p.Data)]), "step %d", k)
+					at += len(p.Data)
+				}
+			}
+		})
+	}
+}
+
+// TestSchedules compares rates in float64, in which the host computes them.
+func TestSchedules(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "schedules"), "*.json"))
+	require.NoError(t, err)
+	text, err := os.ReadFile("testdata/schedules.lm")
+	require.NoError(t, err)
+	m, err := checked("schedules.lm", text, check.Options{})
+	require.NoError(t, err)
+	for _, name := range files {
+		var s struct {
+			Case       string
+			Lrs        []float64
+			Rtol, Atol float64
+		}
+		readJSON(t, name, &s)
+		if s.Case == "reduce_on_plateau" {
+			continue
+		}
+		t.Run(s.Case, func(t *testing.T) {
+			c := opCase{Name: s.Case}
+			i := slices.IndexFunc(m.Entries, func(e *ir.Entry) bool { return e.Func.Name == c.function() })
+			require.GreaterOrEqual(t, i, 0)
+			ev := &ir.Evaluator{Wide: true}
+			for step, want := range s.Lrs {
+				out, err := evaluate(m, m.Entries[i], ev, []*ir.Data{ir.Scalar(ir.I32, float64(step))})
+				require.NoError(t, err)
+				require.InDelta(t, want, out[0].F[0], s.Atol+s.Rtol*want, "step %d", step)
+			}
+		})
+	}
+}
+
+// TestRandom checks initialisers and random numbers against their
+// distributions.
+func TestRandom(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "init"), "*.json"))
+	require.NoError(t, err)
+	c := compileFile(t, "testdata/random.lm", check.Options{})
+	driver := newModule(t, c).build(t, "driver")
+	answers := ask(t, nil, []string{driver}, []request{
+		{Package: "random", Do: "init"}, {Package: "random", Do: "data"},
+		{Package: "random", Do: "call", Name: "Uniform"}, {Package: "random", Do: "call", Name: "Normal"},
+	})
+	for _, a := range answers {
+		require.Empty(t, a.Error)
+	}
+	weights := answers[1].Results[0].data(ir.F32).F
+	for _, name := range files {
+		var s struct {
+			Case      string
+			Mean, Std float64
+			Accept    *struct {
+				Mean   float64  `json:"mean_abs_below"`
+				Std    float64  `json:"std_rel_err_below"`
+				Within *float64 `json:"all_within"`
+				Least  *float64 `json:"min_extreme_fraction"`
+			}
+		}
+		readJSON(t, name, &s)
+		if s.Case == "gains" {
+			continue
+		}
+		t.Run(s.Case, func(t *testing.T) {
+			var x []float64
+			for _, w := range c.program.API.Weights {
+				if w.Path == s.Case {
+					x = weights[w.Offset:][:w.Len()]
+				}
+			}
+			require.NotEmpty(t, x)
+			mean, variance, extreme := moments(x)
+			switch {
+			case s.Case == "orthogonal__square":
+				orthogonal(t, x, 32, 1.5)
+			case s.Accept == nil:
+				assert.Equal(t, s.Mean, mean)
+				assert.Zero(t, variance)
+			default:
+				assert.Less(t, math.Abs(mean-s.Mean), s.Accept.Mean)
+				assert.Less(t, math.Abs(math.Sqrt(variance)/s.Std-1), s.Accept.Std)
+				if s.Accept.Within != nil {
+					assert.LessOrEqual(t, extreme, *s.Accept.Within*(1+1e-6))
+					assert.Greater(t, extreme, *s.Accept.Within**s.Accept.Least)
+				}
+			}
+		})
+	}
+	for i, name := range []string{"rng_uniform01", "rng_normal"} {
+		t.Run(name, func(t *testing.T) {
+			var s struct {
+				Mean, Var float64
+				MeanTol   float64 `json:"mean_tol"`
+				VarTol    float64 `json:"var_rel_tol"`
+			}
+			readJSON(t, shared(t, "opcases", "stats", name+".json"), &s)
+			mean, variance, _ := moments(answers[2+i].Results[0].data(ir.F32).F)
+			assert.InDelta(t, s.Mean, mean, s.MeanTol)
+			assert.InEpsilon(t, s.Var, variance, s.VarTol)
+		})
+	}
+	t.Run("dropout", func(t *testing.T) { dropout(t, c.module) })
+}
+
+func moments(x []float64) (mean, variance, extreme float64) {
+	for _, v := range x {
+		mean += v
+		extreme = max(extreme, math.Abs(v))
+	}
+	mean /= float64(len(x))
+	for _, v := range x {
+		variance += (v - mean) * (v - mean) / float64(len(x))
+	}
+	return mean, variance, extreme
+}
+
+// orthogonal requires that the rows of an n × n matrix are orthogonal and of
+// length gain.
+func orthogonal(t *testing.T, x []float64, n int, gain float64) {
+	for i := range n {
+		for j := range n {
+			dot := 0.0
+			for k := range n {
+				dot += x[i*n+k] * x[j*n+k]
+			}
+			want := 0.0
+			if i == j {
+				want = gain * gain
+			}
+			require.InDelta(t, want, dot, 1e-4, "rows %d and %d", i, j)
+		}
+	}
+}
+
+// dropout checks the masks of the train step.
+func dropout(t *testing.T, m *ir.Module) {
+	var s struct {
+		N       int
+		Zero    float64 `json:"zero_fraction"`
+		ZeroTol float64 `json:"zero_fraction_tol"`
+		MeanTol float64 `json:"mean_tol"`
+	}
+	readJSON(t, shared(t, "opcases", "stats", "dropout_p0p5.json"), &s)
+	e := m.Trainers[0].Loss
+	ev := &ir.Evaluator{Dims: map[string]int{"N": s.N}}
+	masks := func(step int32) (a, b, slope []float64) {
+		var in []*ir.Data
+		for i, bind := range e.In {
+			switch bind.Kind {
+			case ir.KeyKind:
+				in = append(in, &ir.Data{Elem: ir.I32, Shape: []int{3}, I: []int32{1, 0, step}})
+			case ir.ArgKind:
+				in = append(in, &ir.Data{Elem: ir.F32, Shape: []int{s.N}, F: slices.Repeat([]float64{1}, s.N)})
+			default:
+				d, err := ev.New(e.Func.Params[i].Type)
+				require.NoError(t, err)
+				in = append(in, d)
+			}
+		}
+		out, err := ev.Run(e.Func, in)
+		require.NoError(t, err)
+		return out[1].F, out[2].F, out[3].F
+	}
+	a, b, slope := masks(0)
+	zeros := 0
+	for _, v := range a {
+		if v == 0 {
+			zeros++
+			continue
+		}
+		require.Equal(t, 2.0, v)
+	}
+	mean, _, _ := moments(a)
+	assert.InDelta(t, s.Zero, float64(zeros)/float64(s.N), s.ZeroTol)
+	assert.InDelta(t, 1, mean, s.MeanTol)
+	assert.Equal(t, a, slope, "the gradient has the mask")
+	assert.NotEqual(t, a, b, "two places have masks of their own")
+	again, _, _ := masks(0)
+	assert.Equal(t, a, again)
+	next, _, _ := masks(1)
+	assert.NotEqual(t, a, next)
+	lag := 0.0
+	for i := range a[1:] {
+		lag += (a[i] - mean) * (a[i+1] - mean) / float64(s.N)
+	}
+	assert.Less(t, math.Abs(lag), 5/math.Sqrt(float64(s.N)))
+}
