@@ -102,12 +102,21 @@ func (v *vector) data(t testing.TB) *ir.Data {
 	return d
 }
 
-// typ is the type of v in the language.
-func (v *vector) typ() string {
+// typ is the type of v in the language. If it is symbolic, every extent n > 1
+// is the dimension Nn.
+func (v *vector) typ(symbolic bool) string {
 	if len(v.Shape) == 0 {
 		return v.elem().String()
 	}
-	return fmt.Sprintf("%s[%s]", v.elem(), list(v.Shape))
+	var dims []string
+	for _, n := range v.Shape {
+		d := strconv.Itoa(n)
+		if symbolic && n > 1 {
+			d = "N" + d
+		}
+		dims = append(dims, d)
+	}
+	return fmt.Sprintf("%s[%s]", v.elem(), strings.Join(dims, ", "))
 }
 
 func list(shape []int) string {
@@ -227,14 +236,14 @@ func (c *opCase) variant() string {
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // text is the function of the case with the given body.
-func (c *opCase) text(body string) string {
+func (c *opCase) text(body string, symbolic bool) string {
 	var params, results, values, loss []string
 	for _, v := range c.params() {
-		params = append(params, v.Name+" "+v.typ())
+		params = append(params, v.Name+" "+v.typ(symbolic))
 	}
 	for _, v := range c.Outputs {
 		n := c.outputName(v.Name)
-		results, values = append(results, n+" "+v.typ()), append(values, n)
+		results, values = append(results, n+" "+v.typ(symbolic)), append(values, n)
 	}
 	var b strings.Builder
 	if len(c.InputGrads) > 0 {
@@ -249,7 +258,7 @@ func (c *opCase) text(body string) string {
 		for _, v := range c.InputGrads {
 			n := inputName(v.Name)
 			wrt, grads = append(wrt, n), append(grads, n+"Grad")
-			results = append(results, n+"Grad "+v.typ())
+			results = append(results, n+"Grad "+v.typ(symbolic))
 		}
 		values = append(values, grads...)
 		fmt.Fprintf(&b, "%s := grad[%s](%s)\n", strings.Join(grads, ", "), strings.Join(wrt, ", "), strings.Join(loss, " + "))

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -30,6 +32,8 @@ type family struct {
 	helpers string
 	bodies  map[string]string // by op, or op__variant
 	cases   []*opCase
+	// symbolic: the shapes in the signatures are dimensions instead of numbers.
+	symbolic bool
 }
 
 // families reads the texts and sorts the cases into them. Every case needs a
@@ -75,14 +79,25 @@ func (f *family) text(t *testing.T, cases []*opCase) []byte {
 		require.NoError(t, err)
 		var body bytes.Buffer
 		require.NoError(t, tm.Execute(&body, templateCase{c}))
-		funcs.WriteString(c.text(body.String()))
+		funcs.WriteString(c.text(body.String(), f.symbolic))
 	}
 	imports := ""
 	if strings.Contains(funcs.String(), "nn.") {
 		imports = "import \"nn\"\n\n"
 	}
-	return fmt.Appendf(nil, "package %s\n\n%s%s\nmodel %s {\n%s}\n", f.name, imports, f.helpers, capital(f.name), funcs.String())
+	dims := ""
+	if f.symbolic {
+		names := map[string]bool{}
+		for _, n := range symbols.FindAllString(funcs.String(), -1) {
+			names[n] = true
+		}
+		dims = "dim " + strings.Join(slices.Sorted(maps.Keys(names)), ", ") + "\n\n"
+	}
+	return fmt.Appendf(nil, "package %s\n\n%s%s%s\nmodel %s {\n%s}\n", f.name, imports, dims, f.helpers, capital(f.name), funcs.String())
 }
+
+// symbols are the dimensions in symbolic signatures.
+var symbols = regexp.MustCompile(`\bN\d+\b`)
 
 // An outcome is what became of a case at each stage that it went through.
 type outcome struct {
@@ -122,14 +137,47 @@ func working(cases []*opCase, f func([]*opCase) error, bad func(*opCase, error))
 // TestOps writes every reference case in the language and compares what comes
 // out of the evaluator, in float64 and in float32, and of generated Go.
 func TestOps(t *testing.T) {
-	cases := opCases(t)
-	fs := families(t, cases)
+	fs := families(t, opCases(t))
+	report(t, fs, runFamilies(t, fs))
+}
+
+// TestOpsOfAnySize is TestOps with dimensions instead of numbers in the
+// signatures of all cases whose text suits any size.
+func TestOpsOfAnySize(t *testing.T) {
+	fs := families(t, opCases(t))
+	n := 0
+	for _, f := range fs {
+		f.symbolic = true
+		f.cases = slices.DeleteFunc(f.cases, func(c *opCase) bool {
+			_, err := checked(f.name+".lm", f.text(t, []*opCase{c}), check.Options{})
+			return err != nil
+		})
+		n += len(f.cases)
+	}
+	t.Logf("%d cases", n)
+	assert.GreaterOrEqual(t, n, anySize, "fewer texts suit any size than before")
+	for c, o := range runFamilies(t, fs) {
+		assert.Empty(t, o.failed, c.Name)
+	}
+}
+
+// anySize is how many cases TestOpsOfAnySize has.
+const anySize = 282
+
+// runFamilies runs all cases.
+func runFamilies(t *testing.T, fs []*family) map[*opCase]*outcome {
 	outcomes := map[*opCase]*outcome{}
 	var packages []*compiled
 	running := map[*family][]*opCase{}
 	for _, f := range fs {
 		for _, c := range f.cases {
 			outcomes[c] = &outcome{family: f, c: c}
+		}
+		bad := func(stage string) func(c *opCase, err error) {
+			return func(c *opCase, err error) {
+				outcomes[c].fail(stage, err)
+				t.Logf("%s: %s: %v", c.Name, stage, err)
+			}
 		}
 		module := func(cs []*opCase) (m *ir.Module, err error) {
 			err = guarded(func() (err error) {
@@ -138,10 +186,7 @@ func TestOps(t *testing.T) {
 			})
 			return m, err
 		}
-		good := working(f.cases, func(cs []*opCase) error { _, err := module(cs); return err }, func(c *opCase, err error) {
-			outcomes[c].fail("check", err)
-			t.Logf("%s: %v", c.Name, err)
-		})
+		good := working(f.cases, func(cs []*opCase) error { _, err := module(cs); return err }, bad("check"))
 		if len(good) == 0 {
 			continue
 		}
@@ -149,42 +194,51 @@ func TestOps(t *testing.T) {
 		require.NoError(t, err)
 		for i, c := range good {
 			for _, wide := range []bool{true, false} {
-				stage := map[bool]string{true: "evaluator, float64", false: "evaluator, float32"}[wide]
 				err := guarded(func() error {
-					got, err := evaluate(m, m.Entries[i], &ir.Evaluator{Wide: wide}, c.args(t))
+					got, err := evaluate(m, m.Entries[i], &ir.Evaluator{Wide: wide, Dims: sizes(c)}, c.args(t))
 					if err != nil {
 						return err
 					}
 					return c.compare(got)
 				})
-				outcomes[c].fail(stage, err)
 				if err != nil {
-					t.Logf("%s: %s: %v", c.Name, stage, err)
+					bad(map[bool]string{true: "evaluator, float64", false: "evaluator, float32"}[wide])(c, err)
 				}
 			}
 		}
+		var p *compiled
 		good = working(good, func(cs []*opCase) error {
 			m, err := module(cs)
 			if err == nil {
-				_, err = compile(m, codegen.Options{})
+				p, err = compile(m, codegen.Options{})
 			}
 			return err
-		}, func(c *opCase, err error) {
-			outcomes[c].fail("build", err)
-			t.Logf("%s: build: %v", c.Name, err)
-		})
+		}, bad("build"))
 		if len(good) == 0 {
 			continue
 		}
-		m, err = module(good)
-		require.NoError(t, err)
-		p, err := compile(m, codegen.Options{})
-		require.NoError(t, err, f.name)
+		if len(p.module.Entries) != len(good) { // the last one tried was a single case
+			m, err = module(good)
+			require.NoError(t, err)
+			p, err = compile(m, codegen.Options{})
+			require.NoError(t, err, f.name)
+		}
 		packages = append(packages, p)
 		running[f] = good
 	}
 	generated(t, fs, packages, running, outcomes)
-	report(t, fs, outcomes)
+	return outcomes
+}
+
+// sizes are the values of the dimensions in a symbolic signature.
+func sizes(c *opCase) map[string]int {
+	out := map[string]int{}
+	for _, v := range slices.Concat(c.Inputs, c.Outputs) {
+		for _, n := range v.Shape {
+			out[fmt.Sprintf("N%d", n)] = n
+		}
+	}
+	return out
 }
 
 // evaluate runs an entry on the arguments of a case.

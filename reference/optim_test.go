@@ -34,9 +34,9 @@ type optimRun struct {
 func (r *optimRun) text(pkg, helpers, settings string) string {
 	var params, args, terms strings.Builder
 	for i, p := range r.Params0 {
-		fmt.Fprintf(&params, "\tparam %s %s = 0\n", p.Name, p.typ())
+		fmt.Fprintf(&params, "\tparam %s %s = 0\n", p.Name, p.typ(false))
 		sep := map[bool]string{true: ", "}[i > 0]
-		fmt.Fprintf(&args, "%sg%s %s", sep, p.Name, p.typ())
+		fmt.Fprintf(&args, "%sg%s %s", sep, p.Name, p.typ(false))
 		sep = map[bool]string{true: " + "}[i > 0]
 		fmt.Fprintf(&terms, "%ssum(%s * g%s)", sep, p.Name, p.Name)
 	}
