@@ -164,7 +164,7 @@ func loadImages(images, labels string) (*Data, error) {
 	if shape[0] != d.Rows {
 		return nil, fmt.Errorf("%s has %d pictures, but %s has %d labels", images, d.Rows, labels, shape[0])
 	}
-	y := &Column{Name: "labels", Role: target, I: make([]int32, len(classes))}
+	y := &Column{Name: "labels", Role: target, path: labels, I: make([]int32, len(classes))}
 	for i, b := range classes {
 		y.I[i] = int32(b)
 	}

@@ -225,12 +225,12 @@ func (b *Binding) column(d *Data, loss Func, i int, c *Column) error {
 	switch a.Elem {
 	case "i32":
 		if c.text != nil {
-			err = c.labels(d.Source)
+			err = c.labels(d.from(c))
 		} else {
-			err = c.ints(d.Source)
+			err = c.ints(d.from(c))
 		}
 	case "f32":
-		err = c.floats(d.Source)
+		err = c.floats(d.from(c))
 	default:
 		err = fmt.Errorf("the argument %s of %s is not of numbers", a, loss.Name)
 	}
@@ -239,7 +239,7 @@ func (b *Binding) column(d *Data, loss Func, i int, c *Column) error {
 	}
 	shape, ok := fitShape(c.Shape, a.Dims[1:])
 	if !ok {
-		return fmt.Errorf("%s: a row of %s has the shape %v, but the argument %s of %s wants %v", d.Source, c.Name, c.Shape, a, loss.Name, a.Dims[1:])
+		return fmt.Errorf("%s: a row of %s has the shape %v, but the argument %s of %s wants %v", d.from(c), c.Name, c.Shape, a, loss.Name, a.Dims[1:])
 	}
 	c.Shape = shape
 	for k, want := range a.Dims[1:] {
@@ -247,7 +247,7 @@ func (b *Binding) column(d *Data, loss Func, i int, c *Column) error {
 			if n == shape[k] {
 				return nil
 			}
-			return fmt.Errorf("%s: a row of %s has %s, but the argument %s of %s wants %d%s", d.Source, c.Name, counted(c, shape, k), a, loss.Name, n, hint(want, shape[k]))
+			return fmt.Errorf("%s: a row of %s has %s, but the argument %s of %s wants %d%s", d.from(c), c.Name, counted(c, shape, k), a, loss.Name, n, hint(want, shape[k]))
 		})
 		if err != nil {
 			return err
@@ -318,7 +318,7 @@ func (b *Binding) classes(d *Data, loss Func, scores []Func, y int) error {
 	c := b.Columns[y]
 	for i, l := range c.I {
 		if l < 0 {
-			return fmt.Errorf("%s: the label in row %d is %d; labels count from 0", d.Source, i+1, l)
+			return fmt.Errorf("%s: the label in row %d is %d; labels count from 0", d.from(c), i+1, l)
 		}
 	}
 	var inputs []int
@@ -337,9 +337,9 @@ func (b *Binding) classes(d *Data, loss Func, scores []Func, y int) error {
 				continue
 			}
 			if len(c.Classes) > 0 {
-				return fmt.Errorf("%s: %s has %d classes, but %s of the model scores %d", d.Source, c.Name, len(c.Classes), f, n)
+				return fmt.Errorf("%s: %s has %d classes, but %s of the model scores %d", d.from(c), c.Name, len(c.Classes), f, n)
 			}
-			return fmt.Errorf("%s: the label in row %d is %d, but %s of the model scores %d classes (0 to %d)", d.Source, i+1, l, f, n, n-1)
+			return fmt.Errorf("%s: the label in row %d is %d, but %s of the model scores %d classes (0 to %d)", d.from(c), i+1, l, f, n, n-1)
 		}
 		return nil
 	})
@@ -348,7 +348,11 @@ func (b *Binding) classes(d *Data, loss Func, scores []Func, y int) error {
 // lastDim is the last dim of the scores that a function computes from the given
 // arguments of the loss alone: f32 of the given rank + 1.
 func lastDim(loss Func, funcs []Func, inputs []int, rank int) (Dim, string, bool) {
-	f := scorer(loss, funcs, inputs, rank+1, "f32")
+	var bare []Func
+	for _, f := range funcs {
+		bare = append(bare, f.WithoutCarried())
+	}
+	f := scorer(loss, bare, inputs, rank+1, "f32")
 	if f == nil {
 		return Dim{}, "", false
 	}
@@ -374,4 +378,21 @@ func scorer(loss Func, funcs []Func, inputs []int, rank int, elem string) *Func 
 		}
 	}
 	return nil
+}
+
+// WithoutCarried leaves out the arguments that a result of the same name and
+// type replaces in the next step.
+func (f Func) WithoutCarried() Func {
+	var args []Arg
+	for _, a := range f.Args {
+		carried := false
+		for i, r := range f.Results {
+			carried = carried || i > 0 && r.String() == a.String()
+		}
+		if !carried {
+			args = append(args, a)
+		}
+	}
+	f.Args = args
+	return f
 }

@@ -58,7 +58,7 @@ func (a axis) ticks(n int) []float64 {
 	if a.log {
 		span := math.Log10(a.hi / a.lo)
 		steps := []float64{1}
-		if span < 2 {
+		if span < 3 {
 			steps = []float64{1, 2, 5}
 		}
 		every := int(max(1, math.Ceil(span/float64(n))))
@@ -95,14 +95,11 @@ func niceStep(x float64) float64 {
 func (c *curve) svg() string {
 	thin := thinned(c.train, maxPoints)
 	smooth := thinned(smoothed(c.train), maxPoints)
-	lo, hi := math.Inf(1), math.Inf(-1)
-	for _, ps := range [][]point{thin, smooth, c.held} {
-		for _, p := range ps {
-			lo, hi = min(lo, p.loss), max(hi, p.loss)
-		}
-	}
+	lo, hi := extent(smooth, c.held)
+	fall := hi / lo
+	lo, hi = extent(thin, smooth, c.held)
 	y := axis{lo: lo, hi: hi, from: height - bottom, to: top}
-	if lo > 0 && hi/lo > 30 { // a loss that falls by orders of magnitude
+	if lo > 0 && fall > 30 { // a loss that falls by orders of magnitude
 		y.log = true
 		y.lo, y.hi = lo/1.1, hi*1.1
 	} else {
@@ -156,6 +153,17 @@ func (c *curve) svg() string {
 	return b.String()
 }
 
+// extent is the least and the greatest loss.
+func extent(all ...[]point) (lo, hi float64) {
+	lo, hi = math.Inf(1), math.Inf(-1)
+	for _, ps := range all {
+		for _, p := range ps {
+			lo, hi = min(lo, p.loss), max(hi, p.loss)
+		}
+	}
+	return lo, hi
+}
+
 // first01 is 1 for the first of a sequence, else 0.
 func first01(i int) int {
 	if i == 0 {
@@ -193,17 +201,18 @@ func thinned(ps []point, n int) []point {
 	return out
 }
 
-// smoothed is the running mean over a fiftieth of the steps.
+// smoothed is the mean over a fiftieth of the steps around each.
 func smoothed(ps []point) []point {
-	n := max(1, len(ps)/50)
-	out := make([]point, len(ps))
-	sum := 0.0
+	half := len(ps) / 100
+	sums := make([]float64, len(ps)+1)
 	for i, p := range ps {
-		sum += p.loss
-		if i >= n {
-			sum -= ps[i-n].loss
-		}
-		out[i] = point{p.step, sum / float64(min(i+1, n))}
+		sums[i+1] = sums[i] + p.loss
+	}
+	out := make([]point, len(ps))
+	for i, p := range ps {
+		near := min(half, i, len(ps)-1-i) // as many before as after
+		lo, hi := i-near, i+near+1
+		out[i] = point{p.step, (sums[hi] - sums[lo]) / float64(hi-lo)}
 	}
 	return out
 }

@@ -21,6 +21,7 @@ type Column struct {
 	F     []float32
 	I     []int32
 
+	path    string    // the file it is from, if that is not the source of all
 	text    []string  // of a target in a CSV file, before it is known what the model wants
 	Names   []string  // of features
 	Classes []string  // of labels
@@ -45,6 +46,14 @@ type Data struct {
 
 	Tokens []int32 // of a text
 	Vocab  []rune
+}
+
+// from is the file that a column is from, for messages.
+func (d *Data) from(c *Column) string {
+	if c.path != "" {
+		return c.path
+	}
+	return d.Source
 }
 
 // IsText is whether the data is one sequence of tokens.
@@ -144,6 +153,7 @@ func loadInputs(inputs []Input) (*Data, error) {
 			cols[0].Name = in.Name
 		}
 		for i, c := range cols {
+			c.path = in.Path
 			if len(d.Columns) > 0 && rows[i] != d.Rows {
 				return nil, fmt.Errorf("%s has %d rows, but %s has %d", d.Columns[0].Name, d.Rows, c.Name, rows[i])
 			}
@@ -208,7 +218,7 @@ func (d *Data) finite() error {
 		width := max(1, len(c.F)/d.Rows)
 		for i, x := range c.F {
 			if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
-				return fmt.Errorf("%s: %s has the value %v in row %d", d.Source, c.Name, x, i/width+1)
+				return fmt.Errorf("%s: %s has the value %v in row %d", d.from(c), c.Name, x, i/width+1)
 			}
 		}
 	}

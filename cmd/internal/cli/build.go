@@ -164,6 +164,9 @@ func (b *builder) summary(m *compile.Model, files []codegen.File, place compile.
 func oneText(args []string, command string) (string, error) {
 	switch len(args) {
 	case 1:
+		if filepath.Ext(args[0]) != ".lm" {
+			return "", usagef("%s needs a model text, which ends in .lm, not %s", command, args[0])
+		}
 		return args[0], nil
 	case 0:
 		names, _ := filepath.Glob("*.lm")

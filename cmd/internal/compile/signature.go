@@ -70,7 +70,7 @@ func (s *Source) Signature(o Options, trainer string) *Signature {
 			g.Entries = append(g.Entries, fn)
 		}
 		if fn.Name == minimize {
-			g.Loss = withoutCarried(fn)
+			g.Loss = fn.WithoutCarried()
 		}
 	}
 	if minimize == "" || g.Loss.Name == "" {
@@ -141,27 +141,6 @@ func params(ps []*dsl.Param, fixed map[string]int) []drive.Arg {
 		out = append(out, a)
 	}
 	return out
-}
-
-// withoutCarried leaves out arguments that a result of the same name and type
-// replaces in the next step.
-func withoutCarried(f drive.Func) drive.Func {
-	carried := func(a drive.Arg) bool {
-		for i, r := range f.Results {
-			if i > 0 && r.String() == a.String() {
-				return true
-			}
-		}
-		return false
-	}
-	var args []drive.Arg
-	for _, a := range f.Args {
-		if !carried(a) {
-			args = append(args, a)
-		}
-	}
-	f.Args = args
-	return f
 }
 
 // Trainee describes a compiled model to package drive. The trainer is the i-th.
