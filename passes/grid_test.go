@@ -41,15 +41,10 @@ func TestGridSplits(t *testing.T) {
 			p, err := loop.Compile(k, dims, false)
 			require.NoError(t, err)
 			args := kernelArgs(t, k, dims, r)
+			poisonOuts(k, args)
 			require.NoError(t, p.Run(args, nil))
 			want := bits(k, args)
-			for i, b := range k.Bufs {
-				if x, ok := args[i].([]float32); ok && b.Out {
-					for j := range x {
-						x[j] = float32(math.NaN())
-					}
-				}
-			}
+			poisonOuts(k, args)
 			for lo := 0; lo < p.Grid(); {
 				hi := min(p.Grid(), lo+1+r.IntN(4))
 				require.NoError(t, p.RunRange(args, nil, lo, hi))
@@ -94,4 +89,14 @@ func bits(k *loop.Kernel, args []loop.Mem) (out []uint32) {
 		}
 	}
 	return out
+}
+
+func poisonOuts(k *loop.Kernel, args []loop.Mem) {
+	for i, b := range k.Bufs {
+		if x, ok := args[i].([]float32); ok && b.Out {
+			for j := range x {
+				x[j] = float32(math.NaN())
+			}
+		}
+	}
 }
