@@ -1,0 +1,3 @@
+package xor
+
+//go:generate go tool lmc build -q xor.lm
