@@ -131,6 +131,10 @@ func serve(r request) (results []tensor, err error) {
 		}
 		r.Name = names
 		return out, save(into, r)
+	case "derivative": // the loss, and its gradient for all weights
+		into := m.function("NewWeights")
+		out, err := call(m.trainer(r.Name).MethodByName("Gradients"), r.Args, 1, into)
+		return append(out, tensorOf(into.MethodByName("Data").Call(nil)[0])), err
 	case "step":
 		out, err := call(m.trainer(r.Name).MethodByName("Step"), r.Args, 0)
 		return out, err
