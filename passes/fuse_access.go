@@ -32,6 +32,20 @@ const (
 // but are computed where their elements are asked for.
 type through func(v *ir.Value) bool
 
+// costly reports whether computing an element of v takes a function such as
+// exp or a random draw, in v itself or in what is seen through.
+func costly(v *ir.Value, see through) bool {
+	if v.Op.Costly {
+		return true
+	}
+	for _, a := range v.Args {
+		if see(a) && costly(a, see) {
+			return true
+		}
+	}
+	return false
+}
+
 // readings lists what v reads, seen through the values that see names.
 func readings(v *ir.Value, see through) []reading {
 	e := &ir.Emitter{Builder: loop.NewBuilder("readings")}

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -72,6 +73,24 @@ func groupName(p *plan) string {
 		names = append(names, name)
 	}
 	return strings.Join(names, " ")
+}
+
+// groupDoc lists the ops of a group in order, for the comment of its kernel.
+func groupDoc(p *plan) string {
+	var names []string
+	for _, v := range p.members {
+		name := strings.ReplaceAll(v.Op.Name, "_", " ")
+		if v.Op == ops.Dot {
+			name = "dot " + ops.Spec.Of(v)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if n := len(names); n > 8 {
+		names = append(names[:7:7], "…")
+	}
+	return strings.Join(names, ", ")
 }
 
 // expand replaces composite ops by what they are made of, also in loops.

@@ -179,7 +179,7 @@ func (p *plan) solveDot(d *ir.Value, see through) bool {
 	}
 	p.form = p.formOf(d, see)
 	for v := range p.before {
-		if p.form.kind != axpy || needs[p.form.vector][v] || v.Op.Costly && len(p.form.columns) > 1 {
+		if p.form.kind != axpy || needs[p.form.vector][v] || len(p.form.columns) > 1 && costly(v, see) {
 			return false
 		}
 	}

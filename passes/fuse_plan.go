@@ -30,6 +30,7 @@ type plan struct {
 	inside  map[*ir.Value]bool
 	output  map[*ir.Value]bool
 	reads   map[*ir.Value][]reading
+	see     through
 	memory  map[*ir.Value]storage // where values outside the group are, if that is known yet
 
 	joinMemory bool // members that read the same memory have the same axes
@@ -96,6 +97,7 @@ func planBody(body *ir.Func, memory map[*ir.Value]storage) *plan {
 
 // solve finds out how the group can be one kernel; false if it cannot.
 func (p *plan) solve(see through) bool {
+	p.see = see
 	var dots []*ir.Value
 	reduces, special := false, false
 	for _, v := range p.members {
@@ -238,7 +240,7 @@ func (p *plan) setRows(c classes, loose []valueAxis, members []*ir.Value, row []
 			}
 			k++
 		}
-		if n < len(row) && (p.output[v] || v.Op.Reduces || v.Op.Costly && n > 0) {
+		if n < len(row) && (p.output[v] || v.Op.Reduces || n > 0 && costly(v, p.see)) {
 			return false
 		}
 		p.rowOf[v] = at

@@ -41,14 +41,16 @@ func (fu *fuser) postponable(g *group) []*ir.Value {
 	}
 	var out []*ir.Value
 	for _, v := range g.members {
-		if p.output[v] && cheap(v) && !fu.kept[v.ID] && fu.consumers(v, g) != nil {
+		if p.output[v] && fu.cheap(v) && !fu.kept[v.ID] && fu.consumers(v, g) != nil {
 			out = append(out, v)
 		}
 	}
 	return out
 }
 
-func cheap(v *ir.Value) bool { return v.Op.Lane != nil && !v.Op.Costly }
+// cheap reports whether an element of v is little arithmetic on elements that
+// are in memory.
+func (fu *fuser) cheap(v *ir.Value) bool { return v.Op.Lane != nil && !costly(v, fu.see) }
 
 // postponeSet moves the results us of g, and what they are cheaply computed
 // from, to the groups that use them, if that saves memory traffic.
@@ -73,7 +75,7 @@ func (fu *fuser) postponeSet(us []*ir.Value, g *group) bool {
 				return
 			}
 			seen[v] = true
-			if moved[v] || p.inside[v] && cheap(v) && !p.output[v] {
+			if moved[v] || p.inside[v] && fu.cheap(v) && !p.output[v] {
 				cones[i] = append(cones[i], v)
 				for _, r := range fu.reads[v] {
 					visit(r.from)
