@@ -437,6 +437,7 @@ func (c *checker) fieldMember(in *instance, m *dsl.FieldDecl) {
 				c.failf(m.Layer, "`%s` is an optimizer, not a layer", r.decl.decl.Name.Text)
 			}
 			sub = c.instantiate(r, m.Layer, path, counts)
+			sub.layer, sub.file, sub.up = m.Layer, c.fn.file, in
 		})
 		in.parts = append(in.parts, part{field: sub})
 		var v value = &layer{inst: sub}

@@ -12,9 +12,12 @@ import (
 // in the model. The copies of a stack share one instance.
 type instance struct {
 	of       *layerDecl
-	name     string // in messages: nn.Linear[64, 256]
-	path     string // pattern: blocks.{0}.attn; empty for the model
-	counts   []int  // copies, outermost stack first
+	name     string    // in messages: nn.Linear[64, 256]
+	path     string    // pattern: blocks.{0}.attn; empty for the model
+	layer    dsl.Expr  // of the field, in file; nil for the model
+	file     *dsl.File // of the field
+	up       *instance // whose field it is
+	counts   []int     // copies, outermost stack first
 	env      map[string]value
 	order    []string   // of env
 	stores   []*storage // in order

@@ -47,6 +47,9 @@ func (b *block) train(m *ir.Module) {
 		b.fail(b.errorf(b.value("clip"), "`perExample` needs a loss with one number per example, but `%s` returns f32", f.decl.Name.Text).
 			Helpf("return f32[B]; the step takes the mean"))
 	}
+	if api.PerExample {
+		b.separate(b.value("clip"), t.Loss)
+	}
 	api.Loss.Results[0].Shape = nil // the mean
 	api.Carried = carried(api.Loss)
 	t.Penalty = b.penalty()
