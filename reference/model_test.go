@@ -65,9 +65,9 @@ var models = []*model{
 }
 
 // load compiles the model and reads its files.
-func (m *model) load(t *testing.T) {
+func (m *model) load(t *testing.T, opt ...check.Options) {
 	m.dir = shared(t, "models", m.name)
-	m.compiled = compileFile(t, filepath.Join("testdata", "models", m.name+".lm"), check.Options{})
+	m.compiled = compileFile(t, filepath.Join("testdata", "models", m.name+".lm"), append(opt, check.Options{})[0])
 	m.batches = tensors(t, filepath.Join(m.dir, "batch.safetensors"))
 	m.expected = tensors(t, filepath.Join(m.dir, "expected.safetensors"))
 	m.final = tensors(t, filepath.Join(m.dir, "final.safetensors"))
@@ -181,10 +181,15 @@ func sortedNames(m map[string]tensorFile) []string {
 
 // TestModels compares generated Go with the reference models: outputs, loss,
 // every gradient under its foreign name, and 20 steps of training.
-func TestModels(t *testing.T) {
+func TestModels(t *testing.T) { generatedModels(t, check.Options{}) }
+
+// TestModelsFloat64 is TestModels with packages that compute in float64.
+func TestModelsFloat64(t *testing.T) { generatedModels(t, check.Options{Float64: true}) }
+
+func generatedModels(t *testing.T, opt check.Options) {
 	var packages []*compiled
 	for _, m := range models {
-		m.load(t)
+		m.load(t, opt)
 		packages = append(packages, m.compiled)
 	}
 	mod := newModule(t, packages...)

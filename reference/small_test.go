@@ -30,6 +30,8 @@ var small = []struct {
 	{file: "chargpt", model: "CharGPT", set: "V=64 C=8 D=8 L=2 H=2"},
 	{file: "ctc", model: "Speech", set: "F=3 D=4 L=2 V=5"},
 	{file: "detector", model: "Detector", set: "K=3 A=2 C=4", scale: 0.1},
+	{file: "dpsgd", model: "Net", set: "C=3"},
+	{file: "gan", model: "GAN", set: "Z=3 C=2"},
 	{file: "gpt2", model: "GPT2", set: "V=64 C=8 D=8 L=3 H=2"},
 	{file: "gpt2_compact", model: "GPT2", set: "V=64 C=8 D=8 L=3 H=2"},
 	{file: "graphnet", model: "GraphNet", set: "A=4 F=3 D=4 L=2"},

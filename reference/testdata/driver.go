@@ -232,7 +232,7 @@ func slice(t reflect.Type, bits []uint32) reflect.Value {
 
 func set(v reflect.Value, b uint32) {
 	switch v.Kind() {
-	case reflect.Float32:
+	case reflect.Float32, reflect.Float64:
 		v.SetFloat(float64(math.Float32frombits(b)))
 	case reflect.Bool:
 		v.SetBool(b != 0)
