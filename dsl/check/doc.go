@@ -17,9 +17,10 @@
 // the text is, nothing panics.
 //
 // Files, in reading order: types, dim, num (values); frame, env, diag (the
-// state of the walk); expr, operator, matmul, subscript (expressions); stmt,
-// assign, loop (statements); call, layer, instance (functions, layers); prove
-// (inequalities); builtin*, index* (operations, index notation); entry, model
-// (what comes out); block, train, optimizer, generate, names (the blocks of a
-// model); vet (what else is looked at); check (the entrance).
+// state of the walk); expr, operator, affine, broadcast, matmul, subscript
+// (expressions); stmt, assign, loop (statements); call, match, layer, instance
+// (functions, layers); prove (inequalities); builtin*, index* (operations,
+// index notation); entry, signature, model (what comes out); block, train,
+// separate, optimizer, generate, names (the blocks of a model); vet (what else
+// is looked at); check (the entrance).
 package check

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -107,5 +108,23 @@ func TestStd(t *testing.T) {
 		require.Empty(t, ds)
 		_, ds = All([]*dsl.File{f}, Options{Vet: true})
 		none(t, f, ds)
+	}
+}
+
+// TestSameTwice checks that a text always gives the same module.
+func TestSameTwice(t *testing.T) {
+	for _, name := range []string{"chargpt.lm", "resnet.lm", "rnnlm.lm", "wavenet.lm"} {
+		print := func() (out []string) {
+			f := parsed(t, filepath.Join("../../examples", name))
+			m, ds := Check([]*dsl.File{f}, Options{})
+			none(t, f, ds)
+			for _, fn := range functions(m) {
+				out = append(out, fn.String())
+			}
+			api, err := json.Marshal(m.API)
+			require.NoError(t, err)
+			return append(out, string(api))
+		}
+		require.Equal(t, print(), print(), name)
 	}
 }
