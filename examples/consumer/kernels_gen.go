@@ -4,8 +4,8 @@ package xor
 
 import "github.com/lmc-lang/lmc/runtime"
 
-// predictDot: computes dot (xor.lm:17:36)
-func predictDot(x, w, b, y []float32, B, lo, hi int) {
+// predictHiddenDot: dot ab,bc->ac, add, tanh in hidden (nn/nn.lm:16:8)
+func predictHiddenDot(x, w, b, y []float32, B, lo, hi int) {
 	b = b[:8]
 	a := lo
 	for ; a+4 <= hi; a += 4 {
@@ -71,23 +71,23 @@ func predictDot(x, w, b, y []float32, B, lo, hi int) {
 	}
 }
 
-// predictDotTask is predictDot as a parallel loop.
-type predictDotTask struct {
+// predictHiddenDotTask is predictHiddenDot as a parallel loop.
+type predictHiddenDotTask struct {
 	x, w, b, y []float32
 	B          int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *predictDotTask) Run(lo, hi int) { predictDot(t.x, t.w, t.b, t.y, t.B, lo, hi) }
+func (t *predictHiddenDotTask) Run(lo, hi int) { predictHiddenDot(t.x, t.w, t.b, t.y, t.B, lo, hi) }
 
-// predictDot runs the function predictDot on all workers.
-func (m *memory) predictDot(x, w, b, y []float32, B int) {
-	m.predictDotTask = predictDotTask{x, w, b, y, B}
-	runtime.Parallel(B, 138, &m.predictDotTask)
+// predictHiddenDot runs the function predictHiddenDot on all workers.
+func (m *memory) predictHiddenDot(x, w, b, y []float32, B int) {
+	m.predictHiddenDotTask = predictHiddenDotTask{x, w, b, y, B}
+	runtime.Parallel(B, 138, &m.predictHiddenDotTask)
 }
 
-// predictDot2: computes dot (xor.lm:22:10)
-func predictDot2(x, w, b, y []float32, B, lo, hi int) {
+// predictOutDot: dot ab,bc->ac, add, sigmoid in out (nn/nn.lm:16:8)
+func predictOutDot(x, w, b, y []float32, B, lo, hi int) {
 	w = w[:8]
 	bv := b[0]
 	a := lo
@@ -122,23 +122,23 @@ func predictDot2(x, w, b, y []float32, B, lo, hi int) {
 	}
 }
 
-// predictDot2Task is predictDot2 as a parallel loop.
-type predictDot2Task struct {
+// predictOutDotTask is predictOutDot as a parallel loop.
+type predictOutDotTask struct {
 	x, w, b, y []float32
 	B          int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *predictDot2Task) Run(lo, hi int) { predictDot2(t.x, t.w, t.b, t.y, t.B, lo, hi) }
+func (t *predictOutDotTask) Run(lo, hi int) { predictOutDot(t.x, t.w, t.b, t.y, t.B, lo, hi) }
 
-// predictDot2 runs the function predictDot2 on all workers.
-func (m *memory) predictDot2(x, w, b, y []float32, B int) {
-	m.predictDot2Task = predictDot2Task{x, w, b, y, B}
-	runtime.Parallel(B, 420, &m.predictDot2Task)
+// predictOutDot runs the function predictOutDot on all workers.
+func (m *memory) predictOutDot(x, w, b, y []float32, B int) {
+	m.predictOutDotTask = predictOutDotTask{x, w, b, y, B}
+	runtime.Parallel(B, 420, &m.predictOutDotTask)
 }
 
-// lossDot: computes dot (prelude/prelude.lm:70:9)
-func lossDot(x, w, b, y, y2 []float32, B, lo, hi int) {
+// lossOutDot: dot ab,bc->ac, add, max, abs, neg, exp, log1p, … in out (nn/nn.lm:16:8)
+func lossOutDot(x, w, b, y, y2 []float32, B, lo, hi int) {
 	w = w[:8]
 	bv := b[0]
 	a := lo
@@ -178,22 +178,22 @@ func lossDot(x, w, b, y, y2 []float32, B, lo, hi int) {
 	}
 }
 
-// lossDotTask is lossDot as a parallel loop.
-type lossDotTask struct {
+// lossOutDotTask is lossOutDot as a parallel loop.
+type lossOutDotTask struct {
 	x, w, b, y, y2 []float32
 	B              int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *lossDotTask) Run(lo, hi int) { lossDot(t.x, t.w, t.b, t.y, t.y2, t.B, lo, hi) }
+func (t *lossOutDotTask) Run(lo, hi int) { lossOutDot(t.x, t.w, t.b, t.y, t.y2, t.B, lo, hi) }
 
-// lossDot runs the function lossDot on all workers.
-func (m *memory) lossDot(x, w, b, y, y2 []float32, B int) {
-	m.lossDotTask = lossDotTask{x, w, b, y, y2, B}
-	runtime.Parallel(B, 292, &m.lossDotTask)
+// lossOutDot runs the function lossOutDot on all workers.
+func (m *memory) lossOutDot(x, w, b, y, y2 []float32, B int) {
+	m.lossOutDotTask = lossOutDotTask{x, w, b, y, y2, B}
+	runtime.Parallel(B, 292, &m.lossOutDotTask)
 }
 
-// lossSum: computes sum (xor.lm:27:10)
+// lossSum: sum, div (xor.lm:27:10)
 func lossSum(x, y []float32, B int) {
 	x = x[:B]
 	acc := float32(0)
@@ -215,8 +215,8 @@ func lossSum(x, y []float32, B int) {
 	y[0] = (acc + acc2 + acc3 + acc4) / float32(int32(B))
 }
 
-// stepDot: computes dot (xor.lm:17:10)
-func stepDot(x, w, b, y, y2, y3 []float32, B, lo, hi int) {
+// stepOutDot: dot ab,bc->ac, add, max, abs, neg, exp, log1p, … in out (nn/nn.lm:16:8)
+func stepOutDot(x, w, b, y, y2, y3 []float32, B, lo, hi int) {
 	w = w[:8]
 	bv := b[0]
 	t := 1 / float32(int32(B))
@@ -371,22 +371,22 @@ func stepDot(x, w, b, y, y2, y3 []float32, B, lo, hi int) {
 	}
 }
 
-// stepDotTask is stepDot as a parallel loop.
-type stepDotTask struct {
+// stepOutDotTask is stepOutDot as a parallel loop.
+type stepOutDotTask struct {
 	x, w, b, y, y2, y3 []float32
 	B                  int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepDotTask) Run(lo, hi int) { stepDot(t.x, t.w, t.b, t.y, t.y2, t.y3, t.B, lo, hi) }
+func (t *stepOutDotTask) Run(lo, hi int) { stepOutDot(t.x, t.w, t.b, t.y, t.y2, t.y3, t.B, lo, hi) }
 
-// stepDot runs the function stepDot on all workers.
-func (m *memory) stepDot(x, w, b, y, y2, y3 []float32, B int) {
-	m.stepDotTask = stepDotTask{x, w, b, y, y2, y3, B}
-	runtime.Parallel(B, 234, &m.stepDotTask)
+// stepOutDot runs the function stepOutDot on all workers.
+func (m *memory) stepOutDot(x, w, b, y, y2, y3 []float32, B int) {
+	m.stepOutDotTask = stepOutDotTask{x, w, b, y, y2, y3, B}
+	runtime.Parallel(B, 234, &m.stepOutDotTask)
 }
 
-// stepOutSum: computes sum of out (nn/nn.lm:18:4)
+// stepOutSum: sum in out (nn/nn.lm:18:4)
 func stepOutSum(x, y []float32, B int) {
 	x = x[:B]
 	acc := float32(0)
@@ -408,8 +408,8 @@ func stepOutSum(x, y []float32, B int) {
 	y[0] = acc + acc2 + acc3 + acc4
 }
 
-// stepDot2: computes dot (xor.lm:17:36)
-func stepDot2(x, w, x2, y []float32, B, lo, hi int) {
+// stepOutDot2: dot ac,bc->ab, sub, add, mul in out (nn/nn.lm:16:8)
+func stepOutDot2(x, w, x2, y []float32, B, lo, hi int) {
 	w = w[:8]
 	a := lo
 	for ; a+3 <= hi; a += 3 {
@@ -456,23 +456,23 @@ func stepDot2(x, w, x2, y []float32, B, lo, hi int) {
 	}
 }
 
-// stepDot2Task is stepDot2 as a parallel loop.
-type stepDot2Task struct {
+// stepOutDot2Task is stepOutDot2 as a parallel loop.
+type stepOutDot2Task struct {
 	x, w, x2, y []float32
 	B           int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepDot2Task) Run(lo, hi int) { stepDot2(t.x, t.w, t.x2, t.y, t.B, lo, hi) }
+func (t *stepOutDot2Task) Run(lo, hi int) { stepOutDot2(t.x, t.w, t.x2, t.y, t.B, lo, hi) }
 
-// stepDot2 runs the function stepDot2 on all workers.
-func (m *memory) stepDot2(x, w, x2, y []float32, B int) {
-	m.stepDot2Task = stepDot2Task{x, w, x2, y, B}
-	runtime.Parallel(B, 204, &m.stepDot2Task)
+// stepOutDot2 runs the function stepOutDot2 on all workers.
+func (m *memory) stepOutDot2(x, w, x2, y []float32, B int) {
+	m.stepOutDot2Task = stepOutDot2Task{x, w, x2, y, B}
+	runtime.Parallel(B, 204, &m.stepOutDot2Task)
 }
 
-// stepOutDot: computes dot of out (nn/nn.lm:16:8)
-func stepOutDot(x, x2, y []float32, B int) {
+// stepOutDot3: dot ac,ab->bc in out (nn/nn.lm:16:8)
+func stepOutDot3(x, x2, y []float32, B int) {
 	y = y[:8]
 	for b := range 8 {
 		y[b] = 0
@@ -501,7 +501,7 @@ func stepOutDot(x, x2, y []float32, B int) {
 	}
 }
 
-// stepHiddenSum: computes sum of hidden (nn/nn.lm:18:4)
+// stepHiddenSum: sum in hidden (nn/nn.lm:18:4)
 func stepHiddenSum(x, y []float32, B, lo, hi int) {
 	yRow := y[lo:hi]
 	for c := range yRow {
@@ -541,7 +541,7 @@ func (m *memory) stepHiddenSum(x, y []float32, B int) {
 	runtime.Parallel(8, 1, &m.stepHiddenSumTask)
 }
 
-// stepHiddenDot: computes dot of hidden (nn/nn.lm:16:8)
+// stepHiddenDot: dot ac,ab->bc in hidden (nn/nn.lm:16:8)
 func stepHiddenDot(x, x2, y []float32, B, lo, hi int) {
 	b := lo
 	for ; b+3 <= hi; b += 3 {
@@ -629,7 +629,7 @@ func (m *memory) stepHiddenDot(x, x2, y []float32, B int) {
 	runtime.Parallel(2, 1, &m.stepHiddenDotTask)
 }
 
-// stepApplySub: computes sub (optim/optim.lm:45:10)
+// stepApplySub: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
 func stepApplySub(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
@@ -645,7 +645,7 @@ func stepApplySub(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
 	}
 }
 
-// stepApplySub2: computes sub (optim/optim.lm:45:10)
+// stepApplySub2: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
 func stepApplySub2(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
@@ -661,7 +661,7 @@ func stepApplySub2(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int) {
 	}
 }
 
-// stepApplySub3: computes sub (optim/optim.lm:45:10)
+// stepApplySub3: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
 func stepApplySub3(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32) {
 	bv := b[0]
 	t := float32(0.9*m[0]) + float32(0.1*bv)

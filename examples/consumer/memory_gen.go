@@ -15,13 +15,13 @@ type memory struct {
 	floatCopies [1][]float32 // of arguments that share memory with a result
 
 	// Parallel loops, kept here so that starting one allocates nothing.
-	predictDotTask    predictDotTask
-	predictDot2Task   predictDot2Task
-	lossDotTask       lossDotTask
-	stepDotTask       stepDotTask
-	stepDot2Task      stepDot2Task
-	stepHiddenSumTask stepHiddenSumTask
-	stepHiddenDotTask stepHiddenDotTask
+	predictHiddenDotTask predictHiddenDotTask
+	predictOutDotTask    predictOutDotTask
+	lossOutDotTask       lossOutDotTask
+	stepOutDotTask       stepOutDotTask
+	stepOutDot2Task      stepOutDot2Task
+	stepHiddenSumTask    stepHiddenSumTask
+	stepHiddenDotTask    stepHiddenDotTask
 }
 
 // grow makes room for a call; memory never shrinks.

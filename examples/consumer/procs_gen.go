@@ -4,26 +4,27 @@ package xor
 
 // predict is the probability that just one of the bits is set.
 func (m *memory) predict(B int, x, out []float32) {
-	m.predictDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.predictDot2(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], out, B)
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
+	m.predictOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], out, B)
 }
 
 // loss is the mean binary cross entropy of the right answers y.
 func (m *memory) loss(B int, x, y, out []float32) {
-	m.predictDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.lossDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y, span(m.floats, 8*B, B), B)
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
+	m.lossOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y, span(m.floats, 8*B, B), B)
 	lossSum(span(m.floats, 8*B, B), out, B)
 }
 
 // step: the loss and its gradients.
 func (m *memory) step(B int, x, y, out []float32) {
-	m.predictDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.stepDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y, span(m.floats, 8*B, B),
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
+	m.stepOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y, span(m.floats, 8*B, B),
 		span(m.floats, 16*B, B), B)
 	lossSum(span(m.floats, 8*B, B), out, B)
 	stepOutSum(span(m.floats, 16*B, B), m.grads[32:33:33], B)
-	m.stepDot2(span(m.floats, 16*B, B), m.weights[24:32:32], span(m.floats, 0, 8*B), span(m.floats, 8*B, 8*B), B)
-	stepOutDot(span(m.floats, 16*B, B), span(m.floats, 0, 8*B), m.grads[24:32:32], B)
+	m.stepOutDot2(span(m.floats, 16*B, B), m.weights[24:32:32], span(m.floats, 0, 8*B), span(m.floats, 8*B, 8*B),
+		B)
+	stepOutDot3(span(m.floats, 16*B, B), span(m.floats, 0, 8*B), m.grads[24:32:32], B)
 	m.stepHiddenSum(span(m.floats, 8*B, 8*B), m.grads[16:24:24], B)
 	m.stepHiddenDot(span(m.floats, 8*B, 8*B), x, m.grads[:16:16], B)
 }

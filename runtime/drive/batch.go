@@ -258,6 +258,10 @@ func (s *text) held() [][]*tensor {
 			starts = nil
 		}
 	}
+	if len(starts) > 0 && s.b.Batch.N == 0 {
+		var b []*tensor
+		out = append(out, s.pieces(&b, s.tail, starts))
+	}
 	return out
 }
 

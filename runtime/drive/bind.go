@@ -110,7 +110,7 @@ func takes(loss Func) string {
 // Advice says which flags give a loss its data.
 func Advice(loss Func) string {
 	var lines []string
-	tokens, label, wide := true, "", ""
+	tokens, classes, label, wide := true, false, "", ""
 	var in []string
 	for _, a := range loss.Args {
 		tokens = tokens && a.Elem == "i32" && (len(a.Dims) == 1 || len(a.Dims) == 2)
@@ -118,7 +118,7 @@ func Advice(loss Func) string {
 		case len(a.Dims) >= 2 && a.Elem == "f32":
 			wide = a.Name
 		case len(a.Dims) <= 1:
-			label = a.Name
+			label, classes = a.Name, a.Elem == "i32"
 		}
 		in = append(in, fmt.Sprintf("-in %s=%s.npy", a.Name, a.Name))
 	}
@@ -128,8 +128,11 @@ func Advice(loss Func) string {
 	if len(loss.Args) <= 2 && wide != "" {
 		if label != "" {
 			lines = append(lines, fmt.Sprintf("-csv FILE -target COLUMN       a table: %s gets the target, %s the other columns", label, wide))
+		}
+		if classes {
 			lines = append(lines, fmt.Sprintf("-images FILE -labels FILE      pictures in idx files, as of MNIST: %s gets the labels, %s the pictures", label, wide))
-		} else {
+		}
+		if label == "" {
 			lines = append(lines, fmt.Sprintf("-csv FILE                      a table: %s gets its columns", wide))
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +32,7 @@ type trainRun struct {
 	options pairs
 	inputs  pairs
 	drop    string
+	fewer   []string // hyperparameters that became smaller by the data
 }
 
 func trainFlags(fs *flag.FlagSet) func(*env) error {
@@ -90,6 +92,15 @@ func (t *trainRun) run() error {
 		}
 	}
 	m, err := s.Compile(*t.opt, compile.Trace{})
+	if err != nil && data != nil && data.IsText() && len(t.fewer) > 0 {
+		// Something in the model needs more letters than the text has: it keeps its own number.
+		for _, name := range t.fewer {
+			delete(t.opt.Set, name)
+		}
+		if own, err2 := s.Compile(*t.opt, compile.Trace{}); err2 == nil {
+			m, err = own, nil
+		}
+	}
 	if err != nil {
 		return t.fail(t.env, s, err)
 	}
@@ -217,6 +228,9 @@ func (t *trainRun) hyper(sig *compile.Signature, data *drive.Data) error {
 	for name, n := range b.Known {
 		if have, ok := sig.Hyper[name]; ok && have != n {
 			t.opt.Set[name] = strconv.Itoa(n)
+			if n < have {
+				t.fewer = append(t.fewer, name)
+			}
 		}
 	}
 	return nil
@@ -266,9 +280,13 @@ func (t *trainRun) rate(x *loop.Trainer) error {
 			return usagef("-lr: the train block %s has no option lr; %s", x.Name, list)
 		}
 	}
-	for n := range t.c.Options {
+	for _, n := range slices.Sorted(maps.Keys(t.c.Options)) {
 		if !find(n) {
-			if s := dsl.Suggest(n, names); s != "" {
+			var lower []string
+			for _, o := range names {
+				lower = append(lower, strings.ToLower(o))
+			}
+			if s := dsl.Suggest(strings.ToLower(n), lower); s != "" {
 				list = fmt.Sprintf("did you mean %s?", s)
 			}
 			return usagef("-opt: the train block %s has no option %s; %s", x.Name, n, list)
