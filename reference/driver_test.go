@@ -31,7 +31,7 @@ type tensor struct {
 // testdata/driver.go.
 type request struct {
 	Package string   `json:"package"`
-	Do      string   `json:"do"` // init, load, save, set, data, call, gradients, derivative, step
+	Do      string   `json:"do"` // init, load, save, set, data, reset, call, gradients, derivative, step
 	Name    string   `json:"name"`
 	File    string   `json:"file"`
 	Like    string   `json:"like"` // a file with the shapes that File is to have

@@ -96,18 +96,69 @@ func TestExamplesComputed(t *testing.T) {
 	}
 	driver := newModule(t, packages...).build(t, "driver")
 	for _, m := range ms {
-		t.Run(m.program.API.Package, func(t *testing.T) { m.run(t, driver) })
+		t.Run(m.program.API.Package, func(t *testing.T) {
+			m.run(t, driver)
+			if entryNamed(m.program.API, "Decode") != nil && len(m.program.API.Caches) > 0 {
+				m.decode(t, driver)
+			}
+		})
+	}
+}
+
+// all is the request that sets all weights.
+func (m *smallModel) all() request {
+	x := tensor{Shape: []int{len(m.weights)}}
+	for _, w := range m.weights {
+		x.Bits = append(x.Bits, math.Float32bits(float32(w)))
+	}
+	return request{Package: m.program.API.Package, Do: "set", Args: []tensor{x}}
+}
+
+// decode requires that reading a text in pieces scores what follows like
+// reading it as a whole.
+func (m *smallModel) decode(t *testing.T, driver string) {
+	const batch, length = 2, 6
+	pkg, vocabulary := m.program.API.Package, 64
+	ids := make([]uint32, batch*length)
+	for i := range ids {
+		ids[i] = uint32(m.rng.IntN(vocabulary))
+	}
+	piece := func(from, to int) tensor {
+		x := tensor{Shape: []int{batch, to - from}}
+		for b := range batch {
+			x.Bits = append(x.Bits, ids[b*length+from:b*length+to]...)
+		}
+		return x
+	}
+	ends := []int{3, 4, 6}
+	requests := []request{m.all()}
+	for range 2 { // a session can start anew
+		requests = append(requests, request{Package: pkg, Do: "reset"})
+		from := 0
+		for _, to := range ends {
+			requests = append(requests, request{Package: pkg, Do: "call", Name: "Decode", Args: []tensor{piece(from, to), {Bits: []uint32{uint32(from)}}}})
+			from = to
+		}
+	}
+	requests = append(requests, request{Package: pkg, Do: "call", Name: "Logits", Args: []tensor{piece(0, length)}})
+	answers := ask(t, nil, []string{driver}, requests)
+	for i, a := range answers {
+		require.Empty(t, a.Error, requests[i].Name)
+	}
+	logits := answers[len(answers)-1].Results[0].data(ir.F32)
+	for i, to := range append(slices.Clone(ends), ends...) {
+		want := ir.NewData(ir.F32, batch, vocabulary)
+		for b := range batch {
+			copy(want.F[b*vocabulary:], logits.F[(b*length+to-1)*vocabulary:][:vocabulary])
+		}
+		m.near(t, fmt.Sprintf("decoded up to %d", to), want, answers[2+i+i/len(ends)].Results[0])
 	}
 }
 
 // run makes all requests to one package and compares the answers.
 func (m *smallModel) run(t *testing.T, driver string) {
 	api := m.program.API
-	weights := tensor{Shape: []int{len(m.weights)}}
-	for _, x := range m.weights {
-		weights.Bits = append(weights.Bits, math.Float32bits(float32(x)))
-	}
-	requests := []request{{Package: api.Package, Do: "set", Args: []tensor{weights}}}
+	requests := []request{m.all()}
 	want := [][]*ir.Data{nil}
 	ask1 := func(do, name string, sig *loop.Entry, e *ir.Entry, carried ...loop.Carried) {
 		if len(sig.Args) > 0 && slices.ContainsFunc(e.In, func(b ir.Binding) bool { return b.Kind == ir.KeyKind }) && do == "call" {

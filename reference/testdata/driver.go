@@ -117,6 +117,8 @@ func serve(r request) (results []tensor, err error) {
 		copy(m.weights.MethodByName("Data").Call(nil)[0].Interface().([]float32), value(reflect.TypeFor[[]float32](), r.Args[0]).Interface().([]float32))
 	case "data": // all weights
 		return []tensor{tensorOf(m.weights.MethodByName("Data").Call(nil)[0])}, nil
+	case "reset": // the caches of the session
+		m.session.MethodByName("Reset").Call(nil)
 	case "call":
 		return call(m.session.MethodByName(r.Name), r.Args, 0)
 	case "gradients": // into a file, by the names block; Name is trainer and block
