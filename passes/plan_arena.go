@@ -10,14 +10,38 @@ import (
 
 // arena gives every slot its offset, so that slots needed at the same time do
 // not overlap whatever the sizes are, and returns how many elements of each
-// type that takes. Large slots come first and each takes the lowest place that
-// is free; where sizes are symbolic, free means provably free.
+// type that takes. Each slot takes the lowest place that is free; where sizes
+// are symbolic, free means provably free. Of several orders the one that needs
+// least is taken.
 func (m *memory) arena() (need [3]ir.Dim) {
+	sample := samples(m.allocs)
+	size := func(a *alloc) int { return sample(a.size) }
+	orders := []func(a, b *alloc) int{
+		func(a, b *alloc) int { return cmp.Compare(size(b), size(a)) },
+		func(a, b *alloc) int { return cmp.Compare(size(b)*(b.last-b.first+1), size(a)*(a.last-a.first+1)) },
+		func(a, b *alloc) int { return cmp.Or(cmp.Compare(a.first, b.first), cmp.Compare(size(b), size(a))) },
+	}
+	best, least := 0, 0
+	for i, by := range orders {
+		sum := 0
+		for _, d := range m.place(by, sample) {
+			sum += sample(d)
+		}
+		if i == 0 || sum < least {
+			best, least = i, sum
+		}
+	}
+	need = m.place(orders[best], sample)
+	for _, r := range m.refs {
+		r.ref.Off = r.ref.Off.Add(r.off)
+	}
+	return need
+}
+
+// place gives every slot its offset, in the given order.
+func (m *memory) place(by func(a, b *alloc) int, sample func(ir.Dim) int) (need [3]ir.Dim) {
 	order := slices.Clone(m.allocs)
-	sample := samples(order)
-	slices.SortStableFunc(order, func(a, b *alloc) int {
-		return cmp.Compare(sample(b.size), sample(a.size))
-	})
+	slices.SortStableFunc(order, by)
 	var done []*alloc
 	for _, a := range order {
 		if !a.touched {
@@ -26,9 +50,6 @@ func (m *memory) arena() (need [3]ir.Dim) {
 		a.off = lowest(a, done, sample)
 		done = append(done, a)
 		need[a.elem] = upper(need[a.elem], a.end())
-	}
-	for _, r := range m.refs {
-		r.ref.Off = r.ref.Off.Add(r.off)
 	}
 	return need
 }
