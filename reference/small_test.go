@@ -23,7 +23,8 @@ import (
 // small are the examples in sizes that the evaluator can manage.
 var small = []struct {
 	file, model, set string
-	scale            float64 // of weights; 0 for 0.5
+	scale            float64        // of weights; 0 for 0.5
+	more             map[string]int // one more set of extents
 }{
 	{file: "attribution", model: "Net", set: "I=5 H=7 C=3"},
 	{file: "bert", model: "BERT", set: "V=11 C=8 D=8 F=12 L=2 H=2"},
@@ -42,6 +43,8 @@ var small = []struct {
 	{file: "metric", model: "Triplet", set: "I=5 D=3"},
 	{file: "metric", model: "ArcFace", set: "I=5 D=3 N=4"},
 	{file: "mlp", model: "MLP", set: "I=5 H=7 C=3"},
+	{file: "mlp", model: "MLP", scale: 0.05, more: map[string]int{"B": 37}}, // work for several workers
+	{file: "chargpt", model: "CharGPT", scale: 0.1, more: map[string]int{"B": 2, "T": 33, "P": 0}},
 	{file: "rnnlm", model: "LSTMLM", set: "V=7 D=4 L=2"},
 	{file: "rnnlm", model: "GRULM", set: "V=7 D=4"},
 	{file: "transformer", model: "Transformer", set: "V=11 C=8 D=8 F=12 L=2 H=2"},
@@ -61,6 +64,7 @@ type smallModel struct {
 	*compiled
 	rng     *rand.Rand
 	weights []float64
+	extents []map[string]int
 }
 
 // TestExamplesComputed compares all functions and gradients of the examples,
@@ -79,9 +83,15 @@ func TestExamplesComputed(t *testing.T) {
 		m, err := checked(x.file+".lm", text, check.Options{Model: x.model, Set: set})
 		require.NoError(t, err)
 		m.API.Package = strings.ToLower(strings.ReplaceAll(x.file, "_", "") + x.model)
+		if x.set == "" {
+			m.API.Package += "large"
+		}
 		c, err := compile(m, codegen.Options{})
 		require.NoError(t, err, x.model)
-		s := &smallModel{compiled: c, rng: rand.New(rand.NewPCG(1, 2))}
+		s := &smallModel{compiled: c, rng: rand.New(rand.NewPCG(1, 2)), extents: extents}
+		if x.more != nil {
+			s.extents = append(slices.Clip(extents), x.more)
+		}
 		n := 0
 		for _, w := range c.program.API.Weights {
 			n = max(n, w.Offset+w.Len())
@@ -122,7 +132,7 @@ func (m *smallModel) all() request {
 // reading it as a whole.
 func (m *smallModel) decode(t *testing.T, driver string) {
 	const batch, length = 2, 6
-	pkg, vocabulary := m.program.API.Package, 64
+	pkg, vocabulary := m.program.API.Package, m.vocabulary()
 	ids := make([]uint32, batch*length)
 	for i := range ids {
 		ids[i] = uint32(m.rng.IntN(vocabulary))
@@ -159,6 +169,12 @@ func (m *smallModel) decode(t *testing.T, driver string) {
 	}
 }
 
+// vocabulary is the number of tokens.
+func (m *smallModel) vocabulary() int {
+	n, _ := entryNamed(m.program.API, "Decode").Results[0].Shape[1].Const()
+	return n
+}
+
 // run makes all requests to one package and compares the answers.
 func (m *smallModel) run(t *testing.T, driver string) {
 	api := m.program.API
@@ -183,7 +199,7 @@ func (m *smallModel) run(t *testing.T, driver string) {
 		require.NoError(t, err, name)
 		requests, want = append(requests, r), append(want, results)
 	}
-	for _, size := range extents {
+	for _, size := range m.extents {
 		for i, e := range api.Entries {
 			if slices.ContainsFunc(e.Args, func(a loop.Param) bool { return a.Default != nil }) {
 				continue
