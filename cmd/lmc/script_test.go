@@ -58,6 +58,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		RequireExplicitExec: false,
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROOT", root(t))
 			e.Setenv("EXAMPLES", filepath.Join(root(t), "examples"))
 			e.Setenv("XDG_CACHE_HOME", filepath.Join(e.WorkDir, ".cache"))
 			for _, name := range []string{"GOCACHE", "GOMODCACHE"} {

@@ -98,7 +98,7 @@ func ImportPath(dir string) (string, error) {
 			return module + "/" + filepath.ToSlash(rel), nil
 		}
 		if filepath.Dir(root) == root {
-			return "", errors.New("-standalone needs the import path of the output, but there is no go.mod around " + filepath.ToSlash(dir) + "; make one with `go mod init`")
+			return "", errors.New("the output needs an import path, but there is no go.mod around " + filepath.ToSlash(dir) + "; make one with `go mod init`")
 		}
 	}
 }
