@@ -11,6 +11,11 @@ import (
 // the types declare, and puts the parameters into sc.
 func (c *checker) match(a *activation, sc *scope, params []*dsl.Param, slots []*argument, call *callSite) {
 	vals := make([]value, len(params))
+	for _, s := range slots {
+		if s != nil {
+			c.live(s.val)
+		}
+	}
 	for i, p := range params { // dim arguments bind first
 		if slots[i] != nil && p.Type.Name.Text == "dim" {
 			d, ok := asDim(slots[i].val)
