@@ -174,7 +174,7 @@ func newText(d *Data, b *Binding, p *Program, c *Config) (*text, error) {
 		s.size = 1
 	}
 	if s.size == 0 {
-		s.size = 12
+		s.size = 8
 		if n := p.Bounds[b.Batch.Name]; n > 0 {
 			s.size = min(s.size, n)
 		}
