@@ -29,7 +29,7 @@ func (fu *fuser) rebuild() (*ir.Func, error) {
 		}
 		switch {
 		case fu.member(v):
-			if g := fu.of[v.ID]; !done[g] {
+			if g := fu.of[v.ID]; !done[g] && len(g.members) > 0 {
 				emitGroup(g)
 			}
 			return env[v.ID]

@@ -173,11 +173,14 @@ func (fu *fuser) commit(us []*ir.Value, g *group, cones [][]*ir.Value, after map
 			g.members = slices.Delete(g.members, i, i+1)
 		}
 	}
-	ok := len(g.members) > 0 && fu.plan(g.members) != nil
+	ok := len(g.members) == 0 || fu.plan(g.members) != nil
 	for _, h := range changed {
 		ok = ok && fu.plan(h.members) != nil
 	}
 	if ok {
+		if len(g.members) == 0 {
+			fu.groups = slices.DeleteFunc(fu.groups, func(x *group) bool { return x == g })
+		}
 		return true
 	}
 	for h, ms := range old {

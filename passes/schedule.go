@@ -143,6 +143,7 @@ func (fr *frame) group(v *ir.Value) error {
 		}
 		if out[j] != nil {
 			results[j] = out[j].view()
+			results[j].over = slices.ContainsFunc(args, func(a *place) bool { return a.same(out[j]) })
 		}
 	}
 	body, more := fr.moreResults(v, body)

@@ -36,7 +36,7 @@ func (b *kernelBuilder) columns(p *plan) {
 			continue
 		}
 		for _, o := range finish {
-			if !lent[o] && o.Type.Equal(v.Type) && slices.Equal(p.rowOf[o], p.rowOf[v]) {
+			if !lent[o] && !b.over[o] && o.Type.Equal(v.Type) && slices.Equal(p.rowOf[o], p.rowOf[v]) {
 				lent[o] = true
 				acc[v] = b.out[o][0]
 				break

@@ -47,11 +47,11 @@ func (b *kernelBuilder) contraction(p *plan) {
 // replaces it element by element, or scratch.
 func (d *dotEmitter) home() storage {
 	v := d.p.dot
-	if d.kept {
+	if d.kept && !d.over[v] {
 		return d.out[v][0]
 	}
 	for _, o := range d.finish {
-		if o.Type.Equal(v.Type) && d.sameRows(o) && d.p.readInPlace(v, d.p.members) {
+		if !d.over[o] && o.Type.Equal(v.Type) && d.sameRows(o) && d.p.readInPlace(v, d.p.members) {
 			return d.out[o][0]
 		}
 	}
@@ -335,7 +335,8 @@ func (d *dotEmitter) rowBlock(letter rune, block []loop.Index) {
 			})
 		})
 	})
-	if len(d.finish) == 0 && len(d.out[v]) < 2 {
+	more := len(d.out[v]) > 0 && (len(d.out[v]) > 1 || d.out[v][0].buf != d.sum.buf)
+	if len(d.finish) == 0 && !more {
 		return
 	}
 	finish := func() {
@@ -344,7 +345,7 @@ func (d *dotEmitter) rowBlock(letter rune, block []loop.Index) {
 			x := d.Load(d.sum.buf, d.sum.address(idx))
 			d.bind(v, idx, x)
 			d.follow()
-			if len(d.out[v]) > 1 {
+			if more {
 				d.store(v, idx, x)
 			}
 		})

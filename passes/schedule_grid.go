@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"slices"
+
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
@@ -280,7 +282,8 @@ type access struct {
 
 // findInPlace fills in the pairs of an input and an output of k that may be the
 // same memory: every element of the input is read in the iteration that
-// overwrites it, before that, and nowhere else.
+// overwrites it, before that, and nowhere else. Stores in different loops write
+// different elements, for a kernel that overwrites what it has written reads it.
 func findInPlace(k *loop.Kernel) {
 	all := map[*loop.Buffer][]access{}
 	order := 0
@@ -308,17 +311,24 @@ func findInPlace(k *loop.Kernel) {
 	}
 	scan(k.Body, nil)
 	for j, out := range k.Bufs {
-		if !out.Out || whole[out] || len(all[out]) != 1 || !all[out][0].store {
+		// An output that is read back has old values in it for a while.
+		if !out.Out || whole[out] || slices.ContainsFunc(all[out], func(x access) bool { return !x.store }) {
 			continue
 		}
-		st := all[out][0]
 		for i, in := range k.Bufs {
 			if in.Out || whole[in] || in.Elem != out.Elem || !in.Len.Eq(out.Len) || len(all[in]) == 0 {
 				continue
 			}
 			ok := true
 			for _, ld := range all[in] {
-				ok = ok && ld.order < st.order && sameAccess(ld, st)
+				matched := false
+				for _, st := range all[out] {
+					if sameAccess(ld, st) {
+						matched = true
+						ok = ok && ld.order < st.order
+					}
+				}
+				ok = ok && matched
 			}
 			if ok {
 				k.InPlace = append(k.InPlace, [2]int{i, j})

@@ -18,6 +18,7 @@ type view struct {
 	len     ir.Dim            // of the buffer, if strides are set
 	shift   ir.Dim            // added to the address
 	whole   *alloc            // results with the same whole share a buffer
+	over    bool              // of a result: an operand read by the same kernel is in its memory
 	counter string            // the value is the counter of this loop; there is no buffer
 }
 
@@ -52,12 +53,13 @@ type kernelBuilder struct {
 	parallel map[*loop.Val]bool
 	names    bufferNames
 	wholes   map[*alloc]*loop.Buffer
+	over     map[*ir.Value]bool // results that replace an operand in its memory: written once, at the end
 }
 
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as
 // the views say.
 func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*kernel, error) {
-	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}}
+	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}, over: map[*ir.Value]bool{}}
 	b.K.Doc = doc
 	names := bufferNames{}
 	b.names = names
@@ -74,6 +76,7 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 	}
 	for j, r := range body.Results {
 		b.updates = append(b.updates, -1)
+		b.over[r] = b.over[r] || results[j].over
 		b.out[r] = append(b.out[r], b.storage(names.pick("", "y"), r.Type, results[j], true))
 	}
 	for i, p := range body.Params {

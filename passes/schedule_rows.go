@@ -296,7 +296,7 @@ func (b *kernelBuilder) keep(p *plan, members []*ir.Value) map[*ir.Value]storage
 		}
 		var host *ir.Value
 		for _, o := range members {
-			if p.output[o] && !lent[o] && o.Type.Equal(v.Type) && slices.Equal(p.rowOf[o], p.rowOf[v]) && p.avail[o] >= needed[v] && p.avail[o] > p.avail[v] && p.readInPlace(v, members) {
+			if p.output[o] && !lent[o] && !b.over[o] && o.Type.Equal(v.Type) && slices.Equal(p.rowOf[o], p.rowOf[v]) && p.avail[o] >= needed[v] && p.avail[o] > p.avail[v] && p.readInPlace(v, members) {
 				host = o
 				break
 			}
