@@ -87,7 +87,7 @@ func (p *progress) line(k int64, t time.Time) string {
 	if k > p.first+1 || p.terminal {
 		s += fmt.Sprintf("  %s steps/s", rateOf(rate))
 		if k < p.total || p.total == 0 {
-			s += fmt.Sprintf("  %s left", round(left))
+			s += fmt.Sprintf("  %s left", left.Round(time.Second))
 		}
 	}
 	return s
