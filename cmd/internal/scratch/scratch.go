@@ -101,7 +101,7 @@ func Build(files []codegen.File, compiling func()) (path string, err error) {
 			return "", err
 		}
 	}
-	if err := compile(goCommand, tmp); err != nil {
+	if err := goBuild(goCommand, tmp); err != nil {
 		return "", err
 	}
 	prune(root)
@@ -114,8 +114,8 @@ func Build(files []codegen.File, compiling func()) (path string, err error) {
 	return path, nil
 }
 
-// compile runs the go command, which needs no network for this module.
-func compile(goCommand, dir string) error {
+// goBuild runs the go command, which needs no network for this module.
+func goBuild(goCommand, dir string) error {
 	cmd := exec.Command(goCommand, "build", "-trimpath", "-o", program(), ".")
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "GO111MODULE=on", "GOTOOLCHAIN=local", "CGO_ENABLED=0", "GOPROXY=off", "GOOS=", "GOARCH=")
