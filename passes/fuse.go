@@ -14,7 +14,7 @@ func fuse(f *ir.Func) (*ir.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, prepare := range []func(*ir.Func) (*ir.Func, error){oneHot, sink, arrangeDots} {
+	for _, prepare := range []func(*ir.Func) (*ir.Func, error){oneHot, absorb, sink, arrangeDots} {
 		if f, err = prepare(f); err != nil {
 			return nil, err
 		}

@@ -31,15 +31,16 @@ func rebuildScan(b *ir.Builder, l ops.Loop, args []*ir.Value) *ir.Value {
 	return ops.On(b).Scan(l)
 }
 
-// commonScope is the layer that all values were written in.
+// commonScope is the layer that all values were written in; those that no layer
+// wrote do not count.
 func commonScope(vs []*ir.Value) string {
 	var common []string
-	for i, v := range vs {
-		path := strings.Split(v.Scope, ".")
+	for _, v := range vs {
 		if v.Scope == "" {
-			path = nil
+			continue
 		}
-		if i == 0 {
+		path := strings.Split(v.Scope, ".")
+		if common == nil {
 			common = path
 			continue
 		}
