@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
 )
 
 // Fused is a group of values that one kernel computes. The pass fuse makes it.
@@ -44,5 +45,17 @@ func init() {
 		Control: func(ev *ir.Evaluator, v *ir.Value, args []*ir.Data) ([]*ir.Data, error) {
 			return ev.Run(Body.Of(v), args)
 		},
+		Samples: fusedSamples(),
+	}
+}
+
+func fusedSamples() []ir.Sample {
+	b := ir.NewBuilder("twice")
+	x := b.Param("x", ir.Tensor(ir.F32, loop.N(2)))
+	body := &ir.Func{Name: b.F.Name, Params: b.F.Params, Values: b.F.Values, Results: []*ir.Value{x, x}}
+	attrs := []ir.Setting{Body.Is(body)}
+	return []ir.Sample{
+		{Types: []ir.Type{x.Type}, Attrs: attrs, In: [][]float64{{1, 2}}, Want: []float64{1, 2, 1, 2}},
+		{Types: []ir.Type{ir.Tensor(ir.F32)}, Attrs: attrs, Err: "operand 0 is f32, the body wants f32[2]"},
 	}
 }
