@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -138,7 +139,8 @@ func working(cases []*opCase, f func([]*opCase) error, bad func(*opCase, error))
 // out of the evaluator, in float64 and in float32, and of generated Go.
 func TestOps(t *testing.T) {
 	fs := families(t, opCases(t))
-	report(t, fs, runFamilies(t, fs))
+	outcomes, _, _ := runFamilies(t, fs)
+	report(t, fs, outcomes)
 }
 
 // TestOpsOfAnySize is TestOps with dimensions instead of numbers in the
@@ -156,18 +158,88 @@ func TestOpsOfAnySize(t *testing.T) {
 	}
 	t.Logf("%d cases", n)
 	assert.GreaterOrEqual(t, n, anySize, "fewer texts suit any size than before")
-	for c, o := range runFamilies(t, fs) {
+	outcomes, packages, driver := runFamilies(t, fs)
+	for c, o := range outcomes {
 		assert.Empty(t, o.failed, c.Name)
+	}
+	for i, f := range fs {
+		for k, size := range []func(n int) int{func(int) int { return 1 }, func(n int) int { return 2*n + 3 }, func(n int) int { return 16 + n%2 }} {
+			t.Run(fmt.Sprintf("%s %d", f.name, k), func(t *testing.T) { f.resized(t, packages[i], driver, size) })
+		}
+	}
+}
+
+// resized runs the cases of a family with other sizes and data drawn from that
+// of the case, in generated Go and by the evaluator.
+func (f *family) resized(t *testing.T, p *compiled, driver string, size func(n int) int) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var requests []request
+	var want [][]*ir.Data
+	for i, c := range f.cases {
+		dims := map[string]int{}
+		for name, n := range sizes(c) {
+			dims[name] = size(n)
+		}
+		sig := p.program.API.Entries[i]
+		ok := !slices.Contains(c.Tags, "numerics") // its data is at the limit of float32
+		for _, n := range sig.Need {
+			v, err := n.Expr.Eval(dims)
+			require.NoError(t, err)
+			ok = ok && v >= 0
+		}
+		if !ok {
+			continue
+		}
+		var args []*ir.Data
+		r := request{Package: f.name, Do: "call", Name: c.function()}
+		for k, v := range c.params() {
+			var shape []int
+			for _, d := range sig.Args[k].Shape {
+				n, err := d.Eval(dims)
+				require.NoError(t, err)
+				shape = append(shape, n)
+			}
+			d := ir.NewData(v.elem(), shape...)
+			for e := range d.Len() {
+				x := float64(v.Data[rng.IntN(len(v.Data))])
+				for _, in := range sig.Ranges {
+					if in.Arg == k {
+						n, err := in.N.Eval(dims)
+						require.NoError(t, err)
+						x = min(x, float64(n-1))
+					}
+				}
+				if d.Elem == ir.F32 {
+					d.F[e] = float64(float32(x))
+				} else {
+					d.I[e] = int32(x)
+				}
+			}
+			args, r.Args = append(args, d), append(r.Args, tensorOf(d))
+		}
+		out, err := evaluate(p.module, p.module.Entries[i], &ir.Evaluator{Wide: true, Dims: dims}, args)
+		if err != nil {
+			continue // such as an index out of range
+		}
+		requests, want = append(requests, r), append(want, out)
+	}
+	for i, a := range ask(t, nil, []string{driver}, requests) {
+		if !assert.Empty(t, a.Error, requests[i].Name) {
+			continue
+		}
+		for k, x := range a.Results {
+			agree(t, fmt.Sprintf("%s, result %d", requests[i].Name, k), want[i][k], x, 1e-4)
+		}
 	}
 }
 
 // anySize is how many cases TestOpsOfAnySize has.
 const anySize = 282
 
-// runFamilies runs all cases.
-func runFamilies(t *testing.T, fs []*family) map[*opCase]*outcome {
-	outcomes := map[*opCase]*outcome{}
-	var packages []*compiled
+// runFamilies runs all cases. It returns also the packages and the program that
+// runs them.
+func runFamilies(t *testing.T, fs []*family) (outcomes map[*opCase]*outcome, packages []*compiled, driver string) {
+	outcomes = map[*opCase]*outcome{}
 	running := map[*family][]*opCase{}
 	for _, f := range fs {
 		for _, c := range f.cases {
@@ -226,8 +298,7 @@ func runFamilies(t *testing.T, fs []*family) map[*opCase]*outcome {
 		packages = append(packages, p)
 		running[f] = good
 	}
-	generated(t, fs, packages, running, outcomes)
-	return outcomes
+	return outcomes, packages, generated(t, fs, packages, running, outcomes)
 }
 
 // sizes are the values of the dimensions in a symbolic signature.
@@ -265,11 +336,11 @@ func evaluate(m *ir.Module, e *ir.Entry, ev *ir.Evaluator, args []*ir.Data) ([]*
 }
 
 // generated compiles the packages into one program and runs all cases.
-func generated(t *testing.T, fs []*family, packages []*compiled, running map[*family][]*opCase, outcomes map[*opCase]*outcome) {
+func generated(t *testing.T, fs []*family, packages []*compiled, running map[*family][]*opCase, outcomes map[*opCase]*outcome) (driver string) {
 	if len(packages) == 0 {
-		return
+		return ""
 	}
-	driver := newModule(t, packages...).build(t, "driver")
+	driver = newModule(t, packages...).build(t, "driver")
 	var requests []request
 	var asked []*opCase
 	for _, f := range fs {
@@ -298,6 +369,7 @@ func generated(t *testing.T, fs []*family, packages []*compiled, running map[*fa
 			t.Logf("%s: generated Go: %v", c.Name, err)
 		}
 	}
+	return driver
 }
 
 // report compares the outcomes with docs/ops-missing.md.

@@ -165,7 +165,7 @@ func (m *smallModel) decode(t *testing.T, driver string) {
 		for b := range batch {
 			copy(want.F[b*vocabulary:], logits.F[(b*length+to-1)*vocabulary:][:vocabulary])
 		}
-		m.near(t, fmt.Sprintf("decoded up to %d", to), want, answers[2+i+i/len(ends)].Results[0])
+		agree(t, fmt.Sprintf("decoded up to %d", to), want, answers[2+i+i/len(ends)].Results[0], 2e-5)
 	}
 }
 
@@ -219,7 +219,7 @@ func (m *smallModel) run(t *testing.T, driver string) {
 			continue
 		}
 		for k, x := range a.Results {
-			m.near(t, fmt.Sprintf("%s %s, result %d", r.Do, r.Name, k), want[i][k], x)
+			agree(t, fmt.Sprintf("%s %s, result %d", r.Do, r.Name, k), want[i][k], x, 2e-5)
 		}
 	}
 }
@@ -348,24 +348,27 @@ func (m *smallModel) evaluate(e *ir.Entry, dims map[string]int, args []*ir.Data)
 	return results, nil
 }
 
-// near requires that a result is what the evaluator says, within the rounding
-// of float32.
-func (m *smallModel) near(t *testing.T, what string, want *ir.Data, got tensor) {
+// agree requires that a result is what the evaluator says in float64, within
+// rtol of the largest element.
+func agree(t *testing.T, what string, want *ir.Data, got tensor, rtol float64) {
 	g := got.data(want.Elem)
 	if !assert.Equal(t, append([]int{}, want.Shape...), got.Shape, what) {
 		return
 	}
 	most := 0.0
 	for _, x := range want.Floats() {
-		if !math.IsInf(x, 0) {
+		if math.Abs(x) <= math.MaxFloat32 {
 			most = max(most, math.Abs(x))
 		}
 	}
-	tol := 2e-5 * most
+	tol := rtol * most
 	if want.Elem != ir.F32 {
 		tol = 0
 	}
 	for i, x := range want.Floats() {
+		if math.Abs(x) > math.MaxFloat32 {
+			x = math.Inf(int(math.Copysign(1, x)))
+		}
 		if y := g.Floats()[i]; x != y && !(math.Abs(x-y) <= tol+2e-6) && !(math.IsNaN(x) && math.IsNaN(y)) {
 			assert.Fail(t, what, "element %d of %v is %v, want %v", i, want.Shape, y, x)
 			return
