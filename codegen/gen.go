@@ -44,7 +44,7 @@ func newGen(p *loop.Program, opt Options) (*gen, error) {
 
 // packageNames are the names that every generated package may declare.
 const packageNames = `Weights NewWeights InitWeights Session NewSession ModelHash ParamCount ArenaBytes KernelPath
-	params memory modelName need span inUse ownMeta copyParams ramp unlessFinite`
+	params memory modelName need span inUse ownMeta copyParams ramp unlessFinite leastAllocs`
 
 // claimNames takes the names of the exported API and reports clashes between
 // what the text declares and what every package has.

@@ -34,12 +34,12 @@ func TestWeightsSurviveAFile(t *testing.T) {
 		t.Error("the metadata is lost")
 	}
 }`)
-	ramp, steps := false, false
+	ramp, steps, calls := false, false, false
 	for _, e := range g.api.Entries {
 		if x := g.sampleCall(e, nil); x != nil {
 			g.entryTest(f, e, x)
 			g.entryExample(f, e, x)
-			ramp = ramp || x.ramp
+			ramp, calls = ramp || x.ramp, true
 		}
 	}
 	for _, t := range g.api.Trainers {
@@ -53,6 +53,18 @@ func TestWeightsSurviveAFile(t *testing.T) {
 			g.fitExample(f, t, x)
 			ramp = ramp || x.ramp
 		}
+	}
+	if steps || calls {
+		f.add(`
+// leastAllocs is the least number of allocations of a call in several tries:
+// others in the process may allocate at the same time.
+func leastAllocs(runs int, call func()) float64 {
+	least := testing.AllocsPerRun(runs, call)
+	for try := 0; least != 0 && try < 3; try++ {
+		least = min(least, testing.AllocsPerRun(runs, call))
+	}
+	return least
+}`)
 	}
 	if steps {
 		f.add(`
@@ -199,7 +211,7 @@ func Test$NameAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }`, "Name", e.Name, "setup", x.setup, "decl", strings.Join(decl, ""), "reset", reset, "short", g.short(),
@@ -284,7 +296,7 @@ func Test$NameAllocatesNothing(t *testing.T) {
 			unlessFinite(t, err)
 		}
 	}
-	if n := testing.AllocsPerRun($runs, call); n != 0 {
+	if n := leastAllocs($runs, call); n != 0 {
 		t.Errorf("%v allocations in a step", n)
 	}
 }

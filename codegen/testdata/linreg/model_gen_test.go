@@ -44,7 +44,7 @@ func TestPredictAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }
@@ -76,7 +76,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			unlessFinite(t, err)
 		}
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a step", n)
 	}
 }
@@ -137,6 +137,16 @@ func ExampleStep_Fit() {
 	if err := w.SaveFile("linreg.safetensors"); err != nil {
 		fmt.Println(err)
 	}
+}
+
+// leastAllocs is the least number of allocations of a call in several tries:
+// others in the process may allocate at the same time.
+func leastAllocs(runs int, call func()) float64 {
+	least := testing.AllocsPerRun(runs, call)
+	for try := 0; least != 0 && try < 3; try++ {
+		least = min(least, testing.AllocsPerRun(runs, call))
+	}
+	return least
 }
 
 // unlessFinite ends a test after an error of a step: the made-up batch may be

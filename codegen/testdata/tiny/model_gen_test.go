@@ -43,7 +43,7 @@ func TestLogitsAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }
@@ -71,7 +71,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }
@@ -99,7 +99,7 @@ func TestNoiseAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }
@@ -129,7 +129,7 @@ func TestTwoAllocatesNothing(t *testing.T) {
 	if call(); err != nil {
 		t.Fatal(err)
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a call", n)
 	}
 }
@@ -159,7 +159,7 @@ func TestStepAllocatesNothing(t *testing.T) {
 			unlessFinite(t, err)
 		}
 	}
-	if n := testing.AllocsPerRun(5, call); n != 0 {
+	if n := leastAllocs(5, call); n != 0 {
 		t.Errorf("%v allocations in a step", n)
 	}
 }
@@ -217,6 +217,16 @@ func ExampleStep_Fit() {
 	if err := w.SaveFile("tiny.safetensors"); err != nil {
 		fmt.Println(err)
 	}
+}
+
+// leastAllocs is the least number of allocations of a call in several tries:
+// others in the process may allocate at the same time.
+func leastAllocs(runs int, call func()) float64 {
+	least := testing.AllocsPerRun(runs, call)
+	for try := 0; least != 0 && try < 3; try++ {
+		least = min(least, testing.AllocsPerRun(runs, call))
+	}
+	return least
 }
 
 // unlessFinite ends a test after an error of a step: the made-up batch may be
