@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
 
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -221,4 +222,49 @@ func TestCachesInPlace(t *testing.T) {
 		names = append(names, step.(*loop.Call).Kernel.Name)
 	}
 	require.Equal(t, []string{"fDynUpdate", "fDot", "fDot2"}, names, "%v", out)
+}
+
+// Every op of the table, alone, like each of its samples.
+func TestLowerOps(t *testing.T) {
+	for _, c := range samplesOf() {
+		if len(c.s.In) == 0 {
+			continue
+		}
+		t.Run(c.op.Name, func(t *testing.T) {
+			g := ops.On(ir.NewBuilder("f"))
+			args := make([]*ir.Value, len(c.s.Types))
+			for i, u := range c.s.Types {
+				args[i] = g.Param("p", u)
+			}
+			f, err := g.Return(g.Do(c.op, args, c.s.Attrs...))
+			require.NoError(t, err)
+			ev := &ir.Evaluator{Wide: true}
+			loweredOn(t, f, nil, func(i int, u ir.Type) *ir.Data {
+				d, err := ev.New(u)
+				require.NoError(t, err)
+				copy(d.F, c.s.In[i])
+				for k := range d.I {
+					d.I[k] = int32(c.s.In[i][k])
+				}
+				return d
+			})
+		})
+	}
+}
+
+// Functions of all ops of the table, in and out of loops.
+func TestLowerRandomGraphs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := randomGraph(t)
+		ev := &ir.Evaluator{Wide: true}
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		var args []*ir.Data
+		for _, p := range f.Params {
+			args = append(args, randomData(ev, p.Type, r, 2))
+		}
+		if _, err := ev.Run(f, args); err != nil {
+			t.Skip("an index is out of range")
+		}
+		loweredOn(t, f, nil, func(i int, _ ir.Type) *ir.Data { return args[i] })
+	})
 }

@@ -85,17 +85,23 @@ func toFloats(m loop.Mem) (out []float64) {
 // with the evaluator; all in float64, so that only mistakes make a difference.
 func lowered(t *testing.T, f *ir.Func, dims map[string]int) *loop.Program {
 	t.Helper()
+	r := rand.New(rand.NewPCG(1, 2))
+	ev := &ir.Evaluator{Dims: dims, Wide: true}
+	return loweredOn(t, f, dims, func(_ int, u ir.Type) *ir.Data { return randomData(ev, u, r, 3) })
+}
+
+// loweredOn is lowered on given data.
+func loweredOn(t require.TestingT, f *ir.Func, dims map[string]int, data func(i int, u ir.Type) *ir.Data) *loop.Program {
 	p := program(f)
 	out, err := Lower(p)
 	require.NoError(t, err, "%v", f)
 	require.NoError(t, out.Verify(dims), "%s", dumpProgram(out))
 	ev := &ir.Evaluator{Dims: dims, Wide: true}
-	r := rand.New(rand.NewPCG(1, 2))
 	mem := &loop.Memory{Dims: dims, Wide: true, Poison: true, Mem: map[loop.Place]loop.Mem{}}
 	var args []*ir.Data
 	sig := p.API.Entries[0]
 	for i, q := range f.Params {
-		d := randomData(ev, q.Type, r, 3)
+		d := data(i, q.Type)
 		args = append(args, d)
 		mem.Mem[loop.Place{Space: loop.Arg, Elem: q.Type.Elem, Name: sig.Args[i].Name}] = toMem(d)
 	}
@@ -112,8 +118,7 @@ func lowered(t *testing.T, f *ir.Func, dims map[string]int) *loop.Program {
 	return out
 }
 
-func requireClose(t *testing.T, want *ir.Data, got []float64, i int, out *loop.Program) {
-	t.Helper()
+func requireClose(t require.TestingT, want *ir.Data, got []float64, i int, out *loop.Program) {
 	big := 0.0
 	for _, x := range want.F {
 		if a := math.Abs(x); a > big && !math.IsInf(a, 0) {
