@@ -2,6 +2,7 @@ package check
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -113,6 +114,9 @@ func (b *block) override() {
 		e, ds := dsl.ParseExpr("-set "+k, []byte(b.opt.Set[k]))
 		if len(ds) > 0 {
 			b.failf(b.decl.Name, "-set %s=%s: %s", k, b.opt.Set[k], ds[0].Msg)
+		}
+		if keys := blockKeys[b.decl.Kind]; !slices.Contains(keys, key) {
+			b.fail(suggest(b.errorf(b.decl.Name, "-set %s: `%s` has no setting `%s`", k, b.decl.Kind, key), key, keys, "it has "+strings.Join(keys, ", ")))
 		}
 		b.settings[key] = &dsl.Setting{Span: b.decl.Name.Span, Key: key, KeyAt: b.decl.Name.Span, Values: []dsl.Expr{e}}
 	}

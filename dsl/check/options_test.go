@@ -89,6 +89,8 @@ func TestSet(t *testing.T) {
 		{"option of a variant", Options{Model: "Big", Set: map[string]string{"by": "0.5"}}, "f32[B, 6]", ""},
 		{"fixed", Options{Dims: []DimOption{{"B", "=", 3}}}, "f32[3, 4]", ""},
 		{"unknown", Options{Set: map[string]string{"E": "8"}}, "", "-set E: the model M has no such dimension or option"},
+		{"unknown block", Options{Set: map[string]string{"Stp.clip": "1"}}, "", "-set Stp.clip: the model M has no train or generate block `Stp`"},
+		{"unknown setting", Options{Set: map[string]string{"Step.lr": "1"}}, "", "-set Step.lr: `train` has no setting `lr`"},
 		{"no number", Options{Set: map[string]string{"D": "0.5"}}, "", "-set D=0.5: a dimension must be a whole number"},
 		{"no expression", Options{Set: map[string]string{"D": "("}}, "", "-set D=(: expected an expression, found end of file"},
 		{"zero", Options{Set: map[string]string{"D": "0"}}, "", "the dimension `D` of M must be at least 1, but it is 0"},

@@ -31,13 +31,27 @@ func (c *checker) settings(d *layerDecl) (dims map[string]dim, opts map[string]*
 			base = c.requestOf(base.decl.Alias).decl
 		}
 		for _, k := range sortedKeys(c.opt.Set) {
-			if strings.Contains(k, ".") {
-				continue // of a train or generate block
+			if name, _, ok := strings.Cut(k, "."); ok { // of a train or generate block, which reads it
+				if !hasBlock(base.decl, name) {
+					c.failf(d.decl.Name, "-set %s: the model %s has no train or generate block `%s`", k, d.decl.Name.Text, name)
+				}
+				continue
 			}
 			c.setting(d, base.decl, k, dims, opts)
 		}
 	})
 	return dims, opts, ok
+}
+
+// hasBlock tells whether a model has a train or generate block of that name.
+func hasBlock(d *dsl.LayerDecl, name string) bool {
+	found := false
+	dsl.Walk(d, func(n dsl.Node) bool {
+		b, ok := n.(*dsl.BlockDecl)
+		found = found || ok && b.Kind != dsl.KindNames && b.Name.Text == name
+		return !found
+	})
+	return found
 }
 
 func (c *checker) setting(d *layerDecl, base *dsl.LayerDecl, key string, dims map[string]dim, opts map[string]*argument) {
