@@ -109,36 +109,41 @@ func takes(loss Func) string {
 
 // Advice says which flags give a loss its data.
 func Advice(loss Func) string {
-	var lines []string
-	tokens, classes, label, wide := true, false, "", ""
+	tokens := len(loss.Args) <= 2
+	var wide, label *Arg
 	var in []string
-	for _, a := range loss.Args {
+	for i := range loss.Args {
+		a := &loss.Args[i]
 		tokens = tokens && a.Elem == "i32" && (len(a.Dims) == 1 || len(a.Dims) == 2)
 		switch {
-		case len(a.Dims) >= 2 && a.Elem == "f32":
-			wide = a.Name
-		case len(a.Dims) <= 1:
-			label, classes = a.Name, a.Elem == "i32"
+		case a.Elem == "f32" && len(a.Dims) >= 2 && wide == nil:
+			wide = a
+		case len(a.Dims) == 1:
+			label = a
 		}
 		in = append(in, fmt.Sprintf("-in %s=%s.npy", a.Name, a.Name))
 	}
-	if tokens && len(loss.Args) <= 2 {
-		lines = append(lines, "-text FILE                     the letters of a text")
+	table := wide != nil && len(wide.Dims) == 2
+	pictures := wide != nil && (len(wide.Dims) <= 3 || len(wide.Dims) == 4 && wide.Dims[3].N == 1)
+	var lines []string
+	add := func(flags, format string, a ...any) {
+		lines = append(lines, fmt.Sprintf("  %-29s  %s", flags, fmt.Sprintf(format, a...)))
 	}
-	if len(loss.Args) <= 2 && wide != "" {
-		if label != "" {
-			lines = append(lines, fmt.Sprintf("-csv FILE -target COLUMN       a table: %s gets the target, %s the other columns", label, wide))
-		}
-		if classes {
-			lines = append(lines, fmt.Sprintf("-images FILE -labels FILE      pictures in idx files, as of MNIST: %s gets the labels, %s the pictures", label, wide))
-		}
-		if label == "" {
-			lines = append(lines, fmt.Sprintf("-csv FILE                      a table: %s gets its columns", wide))
-		}
+	if tokens {
+		add("-text FILE", "the letters of a text")
 	}
-	lines = append(lines, fmt.Sprintf("%-30s NumPy arrays", strings.Join(in, " ")))
-	lines = append(lines, "-in FILE.safetensors           tensors with the names of the arguments")
-	return "these flags give it data:\n  " + strings.Join(lines, "\n  ")
+	switch {
+	case len(loss.Args) == 2 && label != nil && table:
+		add("-csv FILE -target COLUMN", "a table: %s gets the target, %s the other columns", label.Name, wide.Name)
+	case len(loss.Args) == 1 && table:
+		add("-csv FILE", "a table: %s gets its columns", wide.Name)
+	}
+	if len(loss.Args) == 2 && label != nil && label.Elem == "i32" && pictures {
+		add("-images FILE -labels FILE", "pictures in idx files, as of MNIST: %s gets the labels, %s the pictures", label.Name, wide.Name)
+	}
+	add(strings.Join(in, " "), "NumPy arrays")
+	add("-in FILE.safetensors", "tensors with the names of the arguments")
+	return "these flags give it data:\n" + strings.Join(lines, "\n")
 }
 
 // match finds the column of each argument by name or role.

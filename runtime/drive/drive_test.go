@@ -274,6 +274,27 @@ func TestBind(t *testing.T) {
 	}
 }
 
+func TestAdvice(t *testing.T) {
+	b, n := Dim{Name: "B"}, Dim{N: 3}
+	x, y := Arg{"x", "f32", []Dim{b, n}}, Arg{"y", "i32", []Dim{b}}
+	for want, args := range map[string][]Arg{
+		"-csv FILE -target|-images FILE|-in x=x.npy -in y=y.npy|-in FILE": {x, y},
+		"-csv FILE -target|-in x=x.npy -in y=y.npy|-in FILE":              {x, {"y", "f32", []Dim{b}}},
+		"-csv FILE|-in x=x.npy|-in FILE":                                  {x},
+		"-text FILE|-in ids=ids.npy|-in FILE":                             {{"ids", "i32", []Dim{b, b}}},
+		"-images FILE|-in x=x.npy -in y=y.npy|-in FILE":                   {{"x", "f32", []Dim{b, n, n, {N: 1}}}, y},
+		"-in x=x.npy -in y=y.npy|-in FILE":                                {{"x", "f32", []Dim{b, n, n, n}}, y},
+		"-in a=a.npy -in b=b.npy|-in FILE":                                {{"a", "f32", []Dim{b, n, n, n}}, {"b", "f32", []Dim{b, n}}},
+	} {
+		lines := strings.Split(Advice(Func{Name: "Loss", Args: args}), "\n")[1:]
+		parts := strings.Split(want, "|")
+		require.Len(t, lines, len(parts), want)
+		for i, p := range parts {
+			assert.True(t, strings.HasPrefix(lines[i], "  "+p), "%q begins with %q", lines[i], p)
+		}
+	}
+}
+
 func TestBatches(t *testing.T) {
 	c := &Config{CSV: tableFile(t, 50), Target: "y", Raw: true, Seed: 7, Holdout: 0.2, Batch: 8}
 	d, err := Load(c)
