@@ -49,6 +49,7 @@ func folder(t testing.TB, dir string) map[string]string {
 // TestSameBytes: neither the folder of the text nor the number of processors
 // changes what is written.
 func TestSameBytes(t *testing.T) {
+	t.Parallel()
 	lmc := command(t)
 	texts, err := filepath.Glob("testdata/models/*.lm")
 	require.NoError(t, err)
@@ -88,20 +89,22 @@ func TestSameBytes(t *testing.T) {
 }
 
 // modelModule is the reference models as packages of one module.
-func modelModule(t *testing.T) *module {
+func modelModule(t *testing.T) (*module, []*model) {
 	var packages []*compiled
-	for _, m := range models {
+	ms := models()
+	for _, m := range ms {
 		m.load(t)
 		packages = append(packages, m.compiled)
 	}
-	return newModule(t, packages...)
+	return newModule(t, packages...), ms
 }
 
 // TestSameBits: training gives the same bits on any number of processors.
 func TestSameBits(t *testing.T) {
-	mod := modelModule(t)
+	t.Parallel()
+	mod, ms := modelModule(t)
 	driver := mod.build(t, "driver")
-	for _, m := range models {
+	for _, m := range ms {
 		t.Run(m.name, func(t *testing.T) {
 			one, grads, final := m.drive(t, []string{"GOMAXPROCS=1"}, []string{driver}, t.TempDir())
 			two, grads2, final2 := m.drive(t, []string{"GOMAXPROCS=2"}, []string{driver}, t.TempDir())
@@ -118,7 +121,8 @@ func TestTargets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the standard library for other machines")
 	}
-	mod := modelModule(t)
+	t.Parallel()
+	mod, ms := modelModule(t)
 	for _, target := range []string{"linux/amd64", "linux/arm64", "darwin/arm64", "windows/amd64", "js/wasm"} {
 		t.Run(target, func(t *testing.T) {
 			goos, arch, _ := strings.Cut(target, "/")
@@ -132,7 +136,7 @@ func TestTargets(t *testing.T) {
 		}
 		command := []string{node, filepath.Join(runtime.GOROOT(), "lib", "wasm", "wasm_exec_node.js"), filepath.Join(mod.dir, "driver_js_wasm")}
 		native := mod.build(t, "driver")
-		for _, m := range models[:3] {
+		for _, m := range ms[:3] {
 			web, grads, final := m.drive(t, nil, command, t.TempDir())
 			here, grads2, final2 := m.drive(t, nil, []string{native}, t.TempDir())
 			assert.Equal(t, here, web, m.name)
@@ -144,6 +148,7 @@ func TestTargets(t *testing.T) {
 
 // TestClean: what is generated is as gofmt writes it, and vet finds nothing.
 func TestClean(t *testing.T) {
+	t.Parallel()
 	var packages []*compiled
 	texts, err := filepath.Glob("testdata/models/*.lm")
 	require.NoError(t, err)
@@ -172,6 +177,7 @@ func TestClean(t *testing.T) {
 // for numbers. The update of a stack is a loop over all its elements, which may
 // be worth sharing among workers or not.
 func TestStacksShareCode(t *testing.T) {
+	t.Parallel()
 	emitted := func(layers string) map[string]string {
 		c := compileFile(t, "testdata/models/gpt_mini.lm", check.Options{
 			Set:  map[string]string{"L": layers},

@@ -20,6 +20,7 @@ func TestExamplesBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles large models")
 	}
+	t.Parallel()
 	texts, err := filepath.Glob("../examples/*.lm")
 	require.NoError(t, err)
 	require.NotEmpty(t, texts)

@@ -57,11 +57,14 @@ type tensorFile struct {
 	data  []float64
 }
 
-var models = []*model{
-	{name: "linreg", output: "pred", args: []string{"x", "y"}},
-	{name: "mlp", output: "logits", args: []string{"x", "y"}},
-	{name: "cnn", output: "logits", args: []string{"x", "y"}},
-	{name: "gpt_mini", output: "logits", args: []string{"tokens", "targets"}, long: true},
+// models are the reference models, not loaded yet.
+func models() []*model {
+	return []*model{
+		{name: "linreg", output: "pred", args: []string{"x", "y"}},
+		{name: "mlp", output: "logits", args: []string{"x", "y"}},
+		{name: "cnn", output: "logits", args: []string{"x", "y"}},
+		{name: "gpt_mini", output: "logits", args: []string{"tokens", "targets"}, long: true},
+	}
 }
 
 // load compiles the model and reads its files.
@@ -187,14 +190,16 @@ func TestModels(t *testing.T) { generatedModels(t, check.Options{}) }
 func TestModelsFloat64(t *testing.T) { generatedModels(t, check.Options{Float64: true}) }
 
 func generatedModels(t *testing.T, opt check.Options) {
+	t.Parallel()
+	ms := models()
 	var packages []*compiled
-	for _, m := range models {
+	for _, m := range ms {
 		m.load(t, opt)
 		packages = append(packages, m.compiled)
 	}
 	mod := newModule(t, packages...)
 	driver := mod.build(t, "driver")
-	for _, m := range models {
+	for _, m := range ms {
 		t.Run(m.name, func(t *testing.T) {
 			answers, grads, final := m.drive(t, nil, []string{driver}, mod.dir)
 			m.forward(t, answers[1].Results[0].data(ir.F32).F, answers[2].Results[0].data(ir.F32).F[0], grads)
@@ -251,7 +256,8 @@ func TestModelsEvaluated(t *testing.T) {
 	if testing.Short() {
 		t.Skip("interprets whole models")
 	}
-	for _, m := range models {
+	t.Parallel()
+	for _, m := range models() {
 		t.Run(m.name, func(t *testing.T) {
 			m.load(t)
 			ev := m.evaluator(t)

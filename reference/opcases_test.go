@@ -138,6 +138,7 @@ func working(cases []*opCase, f func([]*opCase) error, bad func(*opCase, error))
 // TestOps writes every reference case in the language and compares what comes
 // out of the evaluator, in float64 and in float32, and of generated Go.
 func TestOps(t *testing.T) {
+	t.Parallel()
 	fs := families(t, opCases(t))
 	outcomes, _, _ := runFamilies(t, fs)
 	report(t, fs, outcomes)
@@ -146,6 +147,7 @@ func TestOps(t *testing.T) {
 // TestOpsOfAnySize is TestOps with dimensions instead of numbers in the
 // signatures of all cases whose text suits any size.
 func TestOpsOfAnySize(t *testing.T) {
+	t.Parallel()
 	fs := families(t, opCases(t))
 	n := 0
 	for _, f := range fs {

@@ -62,6 +62,7 @@ func flat(vs []vector) tensor {
 
 // TestOptimizers replays the recorded gradients through generated train steps.
 func TestOptimizers(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "optim"), "*.json"))
 	require.NoError(t, err)
 	texts, err := txtar.ParseFile("testdata/optim.txtar")
@@ -146,6 +147,7 @@ func TestSchedules(t *testing.T) {
 // TestRandom checks initialisers and random numbers against their
 // distributions.
 func TestRandom(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "init"), "*.json"))
 	require.NoError(t, err)
 	c := compileFile(t, "testdata/random.lm", check.Options{})

@@ -70,6 +70,7 @@ type smallModel struct {
 // TestExamplesComputed compares all functions and gradients of the examples,
 // made small, between generated Go and the evaluator.
 func TestExamplesComputed(t *testing.T) {
+	t.Parallel()
 	var ms []*smallModel
 	var packages []*compiled
 	for _, x := range small {
