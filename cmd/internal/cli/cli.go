@@ -31,7 +31,8 @@ type command struct {
 	name string
 	args string // of the usage line
 	doc  string // one line
-	// run is called with the command's flags declared by flags and parsed.
+	// flags declares the flags of the command, and returns what runs it after
+	// they have been parsed.
 	flags func(*flag.FlagSet) func(*env) error
 }
 

@@ -19,6 +19,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lmc-lang/lmc"
 	"github.com/lmc-lang/lmc/codegen"
@@ -150,10 +151,10 @@ func cacheDir() (string, error) {
 // keep is the number of programs that stay in the cache.
 const keep = 16
 
-// prune removes all but the newest programs.
+// prune removes all but the newest programs, and what interrupted runs left.
 func prune(root string) {
 	entries, err := os.ReadDir(root)
-	if err != nil || len(entries) < keep {
+	if err != nil {
 		return
 	}
 	type entry struct {
@@ -162,8 +163,13 @@ func prune(root string) {
 	}
 	var all []entry
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && !strings.HasPrefix(e.Name(), "new-") {
+		info, err := e.Info()
+		switch {
+		case err != nil:
+		case !strings.HasPrefix(e.Name(), "new-"):
 			all = append(all, entry{e.Name(), info.ModTime().UnixNano()})
+		case time.Since(info.ModTime()) > time.Hour:
+			os.RemoveAll(filepath.Join(root, e.Name()))
 		}
 	}
 	slices.SortFunc(all, func(a, b entry) int { return int(min(1, max(-1, b.at-a.at))) })
@@ -208,6 +214,9 @@ func Run(path, config string, out, errOut io.Writer, signals <-chan os.Signal) (
 	if errors.As(err, &exit) {
 		if code := exit.ExitCode(); code >= 0 {
 			return code, nil
+		}
+		if strings.Contains(exit.Error(), "broken pipe") {
+			return 1, nil // nobody reads the output any more
 		}
 		return 0, fmt.Errorf("training ended: %w", err)
 	}
