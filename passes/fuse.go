@@ -266,14 +266,20 @@ func (fu *fuser) homes(u *ir.Value) []*group {
 	return out
 }
 
-// mergeSiblings joins groups of column sums, and pointwise ones, that read the
-// same memory.
+// mergeSiblings joins groups of column sums that read the same memory.
 func (fu *fuser) mergeSiblings() {
+	plans := map[*group]*plan{} // of groups of column sums
+	for _, g := range fu.groups {
+		if p := fu.plan(g.members); p != nil && p.kind == columns {
+			plans[g] = p
+		}
+	}
 	for again := true; again; {
 		again = false
 		for i, g := range fu.groups {
 			for _, h := range fu.groups[:i] {
-				if fu.siblings(h, g) && !fu.between(g, h) && fu.merge(h, g) {
+				if p, q := plans[g], plans[h]; p != nil && q != nil && fu.siblings(p, q) && !fu.between(g, h) && fu.merge(h, g) {
+					plans[g] = fu.plan(g.members)
 					again = true
 					break
 				}
@@ -285,21 +291,15 @@ func (fu *fuser) mergeSiblings() {
 	}
 }
 
-// siblings reports whether g and h reduce the same memory along the same axes.
-func (fu *fuser) siblings(g, h *group) bool {
-	p, q := fu.plan(g.members), fu.plan(h.members)
-	if p == nil || q == nil || p.kind != columns || q.kind != columns || !ir.SameShape(p.extents, q.extents) {
+// siblings reports whether p and q reduce the same memory to the same shape.
+func (fu *fuser) siblings(p, q *plan) bool {
+	if !ir.SameShape(p.extents, q.extents) {
 		return false
 	}
-	for _, v := range g.members {
+	for _, v := range p.members {
 		for _, r := range fu.reads[v] {
-			if p.inside[r.from] || r.from.Type.Rank() < 2 {
-				continue
-			}
-			for _, w := range h.members {
-				if slices.ContainsFunc(fu.reads[w], func(s reading) bool { return s.from == r.from }) {
-					return true
-				}
+			if !p.inside[r.from] && r.from.Type.Rank() >= 2 && fu.readsAny(q.members, r.from) {
+				return true
 			}
 		}
 	}

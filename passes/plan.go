@@ -16,6 +16,7 @@ type alloc struct {
 	elem  loop.Elem
 	off   ir.Dim // outside the arena: fixed
 	size  ir.Dim
+	top   ir.Dim // in the arena: its end, once it has an offset
 
 	// The calls from first to last need what is in it. A loop that uses a slot
 	// made outside it needs it all the time.

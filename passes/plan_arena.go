@@ -48,8 +48,9 @@ func (m *memory) place(by func(a, b *alloc) int, sample func(ir.Dim) int) (need 
 			continue
 		}
 		a.off = lowest(a, done, sample)
+		a.top = a.end()
 		done = append(done, a)
-		need[a.elem] = upper(need[a.elem], a.end())
+		need[a.elem] = upper(need[a.elem], a.top)
 	}
 	return need
 }
@@ -79,15 +80,18 @@ func lowest(a *alloc, done []*alloc, sample func(ir.Dim) int) ir.Dim {
 	candidates := []ir.Dim{{}}
 	var top ir.Dim
 	for _, b := range busy {
-		candidates = append(candidates, b.end())
-		top = upper(top, b.end())
+		candidates = append(candidates, b.top)
+		top = upper(top, b.top)
 	}
 	candidates = append(candidates, top)
 	slices.SortStableFunc(candidates, func(c, d ir.Dim) int { return cmp.Compare(sample(c), sample(d)) })
-	for _, c := range candidates {
+	for i, c := range candidates {
+		if i > 0 && c.Eq(candidates[i-1]) {
+			continue
+		}
 		a.off = c
 		end := a.end()
-		free := func(b *alloc) bool { return atLeast(c, b.end(), sample) || atLeast(b.off, end, sample) }
+		free := func(b *alloc) bool { return atLeast(c, b.top, sample) || atLeast(b.off, end, sample) }
 		if !slices.ContainsFunc(busy, func(b *alloc) bool { return !free(b) }) {
 			return c
 		}
