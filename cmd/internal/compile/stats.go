@@ -59,7 +59,11 @@ func (m *Model) arena(width int) string {
 	return total.String() + " B"
 }
 
+// flops is a number of operations: rounded, or a formula in the dims.
 func flops(d loop.Dim) string {
+	if d.Is(0) {
+		return "-"
+	}
 	if n, ok := d.Const(); ok {
 		return scaled(float64(n), 1000, []string{"", "k", "M", "G", "T", "P"})
 	}
@@ -116,9 +120,13 @@ func (m *Model) Stats(w io.Writer, files []codegen.File) {
 	fmt.Fprintln(tw, "\nfile\tlines\tbytes\tlongest function")
 	for _, f := range files {
 		name, n := longest(f.Data)
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%s (%d lines)\n", f.Name, bytes.Count(f.Data, []byte("\n")), len(f.Data), name, n)
+		what := "-"
+		if n > 0 {
+			what = fmt.Sprintf("%s (%d lines)", name, n)
+		}
+		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\n", f.Name, bytes.Count(f.Data, []byte("\n")), len(f.Data), what)
 	}
-	fmt.Fprintln(tw, "\nkernel\tFLOPs\telements read and written")
+	fmt.Fprintln(tw, "\nkernel\tFLOPs\tbytes read and written")
 	kernels := slices.Clone(m.Program.Kernels)
 	size := func(k *loop.Kernel) int {
 		env := map[string]int{}
