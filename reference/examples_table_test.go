@@ -71,6 +71,22 @@ var examples = []*example{
 	{file: "word2vec", model: "SkipGram", set: values("V=11 D=4"), dims: dimsOf("B=3 K=2 n=2"), opts: lr(0.5)},
 }
 
+// medium are examples in sizes at which kernels run in parallel and in tiles
+// that do not divide them.
+var medium = []*example{
+	{file: "bert", model: "BERT", pkg: "bertmedium", set: values("V=67 C=40 D=48 F=100 L=2 H=3"), dims: dimsOf("B=3 T=33 M=5"), ints: map[string][2]int{"len": {1, 34}}, opts: quick, steps: 10},
+	{file: "ctc", model: "Speech", pkg: "speechmedium", set: values("F=20 D=24 L=2 V=29"), dims: dimsOf("B=5 T=23 U=5"), ints: map[string][2]int{"y": {1, 5}, "letters": {1, 6}, "frames": {11, 24}}, opts: lr(0.01), steps: 10},
+	{file: "detector", model: "Detector", pkg: "detectormedium", set: values("K=7 A=9 C=19"), dims: dimsOf("B=2 H=7 W=5 G=3"), ints: map[string][2]int{"n": {1, 4}, "labels": {0, 7}}, args: corners, opts: lr(0.02), steps: 10},
+	{file: "gpt2", model: "GPT2", pkg: "gpt2medium", set: values("V=131 C=40 D=48 L=2 H=3"), dims: dimsOf("B=3 T=33 P=2"), opts: quick, steps: 80, full: dimsOf("T=7")},
+	{file: "graphnet", model: "GraphNet", pkg: "graphnetmedium", set: values("A=50 F=8 D=40 L=2"), dims: dimsOf("N=61 E=130 G=7"), opts: map[string]float64{"Peak": 1e-3, "Warmup": 1, "Total": 100}, steps: 10},
+	{file: "llama", model: "Mixtral", pkg: "mixtralmedium", edit: []string{"k = 50", "k = 4"}, set: values("V=131 C=40 D=48 F=50 L=2 G=3 R=2 E=4 A=2"), dims: dimsOf("B=3 T=33 P=2"), opts: quick, steps: 10, full: dimsOf("T=7")},
+	{file: "mlp", model: "MLP", pkg: "mlpmedium", set: values("I=117 H=75 C=10"), dims: dimsOf("B=131"), opts: lr(0.003), steps: 10},
+	{file: "resnet", model: "ResNet18", pkg: "resnetmedium", edit: []string{"224", "32", "64", "17", "128", "18", "256", "20", "512", "24"}, set: values("C=10"), dims: dimsOf("B=3"), opts: quick, steps: 10},
+	{file: "rnnlm", model: "LSTMLM", pkg: "lstmlmmedium", set: values("V=131 D=40 L=2"), dims: dimsOf("B=7 T=19"), opts: lr(3), steps: 10},
+	{file: "wavenet", model: "WaveNet", pkg: "wavenetmedium", set: values("Q=40 R=20 S=36 L=12"), dims: dimsOf("B=3 T=61"), opts: lr(0.01), steps: 10, full: dimsOf("T=7")},
+	{file: "word2vec", model: "SkipGram", pkg: "skipgrammedium", set: values("V=301 D=40"), dims: dimsOf("B=130 K=5 n=2"), opts: lr(100), steps: 10},
+}
+
 // corners are drawn as boxes: the far corner is beyond the near one.
 var corners = map[string]func(r *rand.Rand, d *ir.Data){"anchors": box, "boxes": box}
 
