@@ -1,10 +1,15 @@
 package reference
 
 import (
+	"bytes"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -40,9 +45,11 @@ func TestExamplesBuild(t *testing.T) {
 				require.NoError(t, err)
 				m.API.Package = strings.TrimSuffix(filepath.Base(name), ".lm") + strings.ToLower(l.Name.Text)
 				m.API.Package = strings.ReplaceAll(m.API.Package, "_", "")
+				start := time.Now()
 				c, err := compile(m, codegen.Options{Tests: true})
 				if assert.NoError(t, err) {
 					packages = append(packages, c)
+					t.Logf("%-11s %-11s %s", f.Package.Text, l.Name.Text, size(c, time.Since(start)))
 				}
 			})
 		}
@@ -50,4 +57,43 @@ func TestExamplesBuild(t *testing.T) {
 	mod := newModule(t, packages...)
 	out, err := mod.command(nil, "vet", "./...").CombinedOutput()
 	assert.NoError(t, err, "%s", tail(out))
+}
+
+// size says how large a model is and how large what was made of it.
+func size(c *compiled, took time.Duration) string {
+	parameters, lines, code := 0, 0, 0
+	for _, w := range c.program.API.Weights {
+		if !w.State {
+			parameters += w.Len()
+		}
+	}
+	for _, f := range c.files {
+		n := bytes.Count(f.Data, []byte("\n"))
+		lines += n
+		if !strings.HasPrefix(f.Name, "tables") {
+			code += n
+		}
+	}
+	return fmt.Sprintf("%13d parameters %7d lines, %6d without tables %6d ms, arena %v", parameters, lines, code, took.Milliseconds(), c.program.Arena[0])
+}
+
+// TestExampleLayers: the code of GPT-2 with 48 layers is that with 2, but for
+// numbers.
+func TestExampleLayers(t *testing.T) {
+	emitted := func(layers string) map[string]string {
+		c := compileFile(t, "../examples/gpt2.lm", check.Options{Model: "GPT2", Set: map[string]string{"L": layers}})
+		out := map[string]string{}
+		for _, f := range c.files {
+			for name, text := range functions(t, f) {
+				out[name] = text
+			}
+		}
+		return out
+	}
+	two, many := emitted("2"), emitted("48")
+	require.Greater(t, len(two), 100)
+	for _, name := range slices.Sorted(maps.Keys(two)) {
+		assert.Equal(t, two[name], many[name], name)
+	}
+	assert.Len(t, many, len(two))
 }
