@@ -255,3 +255,25 @@ func TestSuggest(t *testing.T) {
 	assert.Equal(t, 3, editDistance("abc", ""))
 	assert.Equal(t, 2, editDistance("größe", "grose"))
 }
+
+func TestRenderLongLine(t *testing.T) {
+	line := "return " + strings.Repeat("x+", 300) + "y" + strings.Repeat("+z", 300)
+	at := place(t, 5, line, "y")
+	shown := strings.Split(Render(Errorf("m.lm", at, "long"), []byte(strings.Repeat("\n", 4)+line), true), "\n")
+	assert.Less(t, len(shown[2]), 300)
+	mark := strings.Index(shown[3], "^")
+	assert.Equal(t, "+y+", string([]rune(shown[2])[mark-1:mark+2]))
+}
+
+func TestRenderHarmless(t *testing.T) {
+	d := Errorf("m.lm", Span{Pos{1, 1, 0}, Pos{1, 2, 1}}, "unexpected `\x1b[31m`")
+	assert.Equal(t, "m.lm:1:1: error: unexpected `\ufffd[31m`\n  |\n1 | \ufffd[2J\ufffd\n  | ^\n", Render(d, []byte("\x1b[2J\xff"), true))
+}
+
+func TestRenderPlaceOfTheUser(t *testing.T) {
+	d := Errorf("nn/nn.lm", Span{Pos{3, 1, 0}, Pos{3, 2, 1}}, "too wide")
+	d.In = []string{"gelu, called at nn/nn.lm:7:1", "Linear[3, 4], declared at m.lm:4:2", "F, called at m.lm:9:9"}
+	assert.Equal(t, "nn/nn.lm:3:1: error: too wide (in Linear[3, 4], declared at m.lm:4:2)\n", Render(d, nil, false))
+	d.File = "m.lm"
+	assert.Equal(t, "m.lm:3:1: error: too wide\n", Render(d, nil, false))
+}

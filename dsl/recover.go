@@ -130,6 +130,9 @@ func parseItem[T any](lex *lexer.PeekingLexer, parser *participle.Parser[T], r *
 	if own, ok := err.(*syntaxError); !ok || !own.bad {
 		improve(d, lex, r, atEnd)
 	}
+	if strings.HasPrefix(d.Msg, "expected `range`") && d.Help == "" {
+		d.Help = "a loop is written `for i := range N { … }`"
+	}
 	if noBrace := strings.HasPrefix(d.Msg, "expected `{`"); !noBrace || !skipBody(lex) {
 		skipItem(lex)
 	}
@@ -194,6 +197,7 @@ func skipItem(lex *lexer.PeekingLexer) {
 		lex.Next()
 		return
 	}
+	head := lex.Peek().Value == "for" // of a loop as in C, with semicolons
 	for {
 		t := lex.Peek()
 		switch {
@@ -208,6 +212,9 @@ func skipItem(lex *lexer.PeekingLexer) {
 			depth--
 		}
 		lex.Next()
+		if head && t.Type == tokSemi && t.Value == ";" {
+			continue
+		}
 		if (t.Type == tokSemi || t.Type == tokUnclosed) && depth == 0 {
 			return
 		}

@@ -12,7 +12,9 @@ import (
 
 // Render returns a message as people read it, with a line end. In full, the
 // line of the source follows, with the places underlined; src is the text of
-// d.File. Without it, or without full, it is one line.
+// d.File. Without it, or without full, it is one line, which for a place in the
+// standard library says where the user's text led there. Characters that would
+// change what a terminal shows are replaced.
 //
 //	01.lm:7:10: error: the inner dimensions of `@` differ: D=10 and 1
 //	  |
@@ -23,7 +25,7 @@ import (
 func Render(d *Diagnostic, src []byte, full bool) string {
 	head := d.Error() + "\n"
 	if !full {
-		return head
+		return harmless(d.Error() + userPlace(d) + "\n")
 	}
 	r := renderer{lines: strings.Split(string(src), "\n")}
 	last := d.Pos.Line
@@ -41,7 +43,41 @@ func Render(d *Diagnostic, src []byte, full bool) string {
 	if d.Help != "" {
 		r.remark("help", d.Help)
 	}
-	return r.out.String()
+	return harmless(r.out.String())
+}
+
+// harmless replaces control characters and what is not UTF-8.
+func harmless(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c != '\n' && (c < ' ' || c >= 0x7f && c < 0xa0) {
+			return utf8.RuneError
+		}
+		return c
+	}, s)
+}
+
+// userPlace is the innermost step of how d came about that stands in the
+// user's text, if d itself is about the standard library.
+func userPlace(d *Diagnostic) string {
+	if !isStdFile(d.File) {
+		return ""
+	}
+	for _, in := range d.In {
+		i := strings.LastIndex(in, " at ")
+		file, _, _ := strings.Cut(in[i+1:], ":")
+		if i >= 0 && !isStdFile(strings.TrimPrefix(file, "at ")) {
+			return " (in " + in + ")"
+		}
+	}
+	return ""
+}
+
+// isStdFile tells whether file is the name of a text of the standard library in
+// messages.
+func isStdFile(file string) bool {
+	dir, base, _ := strings.Cut(file, "/")
+	_, ok := Std(dir)
+	return ok && base == dir+".lm"
 }
 
 // RenderAll writes all messages, in full ones with an empty line between them.
@@ -61,7 +97,8 @@ func RenderAll(w io.Writer, ds Diagnostics, source func(file string) []byte, ful
 
 type renderer struct {
 	lines  []string
-	gutter string // as wide as the highest line number
+	cut    map[int]int // bytes that are left out at the start of very long lines
+	gutter string      // as wide as the highest line number
 	out    strings.Builder
 }
 
@@ -87,6 +124,10 @@ func (r *renderer) excerpt(d *Diagnostic) {
 		}
 	}
 	fmt.Fprintf(&r.out, "%s |\n", r.gutter)
+	r.shorten(d.Pos)
+	for _, n := range other {
+		r.shorten(n.Pos)
+	}
 	r.line(d.Pos.Line)
 	if d.Label != "" || len(here) == 0 {
 		r.underline([]mark{r.mark(Note{d.Pos, d.End, d.Label})}, "^")
@@ -122,6 +163,36 @@ func (r *renderer) source(line int) string {
 	return strings.TrimRight(r.lines[line-1], "\r")
 }
 
+// shorten leaves of a very long line what stands around p.
+func (r *renderer) shorten(p Pos) {
+	const most, before, dots = 240, 80, "…"
+	line := r.source(p.Line)
+	if _, done := r.cut[p.Line]; done || len(line) <= most {
+		return
+	}
+	from := min(max(0, p.Col-1-before), len(line)-most)
+	to := from + most
+	for from > 0 && !utf8.RuneStart(line[from]) {
+		from--
+	}
+	for to < len(line) && !utf8.RuneStart(line[to]) {
+		to--
+	}
+	short := line[from:to]
+	if from > 0 {
+		short = dots + short
+		from -= len(dots)
+	}
+	if to < len(line) {
+		short += dots
+	}
+	if r.cut == nil {
+		r.cut = map[int]int{}
+	}
+	r.cut[p.Line] = from
+	r.lines[p.Line-1] = short
+}
+
 func (r *renderer) line(n int) {
 	text := strings.TrimRight(fmt.Sprintf("%*d | %s", len(r.gutter), n, showTabs(r.source(n))), " ")
 	r.out.WriteString(text + "\n")
@@ -131,11 +202,14 @@ func (r *renderer) line(n int) {
 // lines is underlined up to the end of the first.
 func (r *renderer) mark(n Note) mark {
 	line := r.source(n.Pos.Line)
-	end := n.End.Col
+	start, end := n.Pos.Col, n.End.Col
+	if cut, is := r.cut[n.Pos.Line]; is {
+		start, end = min(max(start-cut, 1), len(line)), min(end-cut, len(line)+1)
+	}
 	if n.End.Line > n.Pos.Line {
 		end = len(strings.TrimRight(line, " \t")) + 1
 	}
-	from := shownWidth(line, n.Pos.Col-1)
+	from := shownWidth(line, start-1)
 	return mark{from, max(from+1, shownWidth(line, end-1)), n.Text}
 }
 

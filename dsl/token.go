@@ -1,8 +1,10 @@
 package dsl
 
 import (
+	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alecthomas/participle/v2/lexer"
@@ -136,6 +138,9 @@ func badToken(t *lexer.Token) (msg, help string) {
 		return "unexpected `'`", "strings are written with `\"`"
 	case c == '#':
 		return "unexpected `#`", "comments start with `//`"
+	}
+	if r, _ := utf8.DecodeRuneInString(t.Value); !unicode.IsGraphic(r) || unicode.IsSpace(r) {
+		return fmt.Sprintf("unexpected character %U", r), "it cannot be seen; delete it, or write a blank"
 	}
 	return "unexpected `" + t.Value + "`", ""
 }

@@ -303,7 +303,7 @@ func (c *checker) dimItem(it *dsl.Item) []dim {
 	if e, ok := it.X.(*dsl.Ellipsis); ok {
 		return c.currentPack(e)
 	}
-	return []dim{c.dim(it.X)}
+	return []dim{c.size(it.X)}
 }
 
 // currentPack is what `...` stands for.

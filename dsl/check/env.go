@@ -270,10 +270,44 @@ func (c *checker) undeclared(n *dsl.Name) {
 		}
 		c.fail(d.Helpf("no argument has it in its shape; pass it as a parameter: `%s dim`", n.Text))
 	}
+	if from := c.elsewhere(n.Text); from != "" {
+		c.fail(d.Helpf("%s", from))
+	}
 	if capital {
 		help = "if it is a dimension, declare it with `dim " + n.Text + "` at the top of the file"
 	}
 	c.fail(suggest(d, n.Text, c.visible(), help))
+}
+
+// elsewhere says how to come by a name that the standard library has: a
+// package that is not imported, or what stands in one.
+func (c *checker) elsewhere(name string) string {
+	imported := c.fn.pkg.imports[c.fn.file]
+	for _, p := range dsl.StdNames() {
+		switch {
+		case p == "prelude":
+		case p == name:
+			return "write `import \"" + p + "\"` at the top of the file"
+		case isCapital(name) && stdDeclares(p)[name] && imported[p] != nil:
+			return "did you mean `" + p + "." + name + "`?"
+		case isCapital(name) && stdDeclares(p)[name]:
+			return "did you mean `" + p + "." + name + "`? It needs `import \"" + p + "\"`"
+		}
+	}
+	return ""
+}
+
+// stdDeclares is the set of layers and optimizers of a package of the library.
+func stdDeclares(name string) map[string]bool {
+	out := map[string]bool{}
+	src, _ := dsl.Std(name)
+	f, _ := dsl.Parse(name, src)
+	for _, d := range f.Decls {
+		if l, ok := d.(*dsl.LayerDecl); ok {
+			out[l.Name.Text] = true
+		}
+	}
+	return out
 }
 
 // visible lists all names that could stand here, nearest first.

@@ -1,7 +1,10 @@
 package check
 
 import (
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
 	"github.com/lmc-lang/lmc/ir"
@@ -21,6 +24,9 @@ func (c *checker) eval(e dsl.Expr) value {
 				c.failf(e, "the number %s is too large", e.Text)
 			}
 			return num{f: e.Float()}
+		}
+		if math.IsInf(e.Float(), 0) {
+			c.fail(c.errorf(e, "the number %s is too large", e.Text).Helpf("infinity is written `inf`"))
 		}
 		return num{e.Float(), untypedFloat}
 	case *dsl.String:
@@ -85,6 +91,9 @@ func (c *checker) asTensor(n dsl.Node, v value, want ir.Elem) tensor {
 	case num:
 		if want == ir.I32 && v.f != float64(int64(v.f)) {
 			c.failf(n, "%s is not a whole number", v)
+		}
+		if want == ir.I32 && (v.f < math.MinInt32 || v.f > math.MaxInt32) {
+			c.failf(n, "%.0f is too large for i32, which ends at %d", v.f, math.MaxInt32)
 		}
 		switch v.kind {
 		case typedF32:
@@ -214,9 +223,20 @@ func (c *checker) typ(t *dsl.Type) ctype {
 			out.dims = append(out.dims, c.currentPack(e)...)
 			continue
 		}
-		out.dims = append(out.dims, c.dim(e))
+		out.dims = append(out.dims, c.size(e))
 	}
 	return out
+}
+
+// size is the dim of an axis that is made: it must not be negative.
+func (c *checker) size(e dsl.Expr) dim {
+	d := c.dim(e)
+	msg := "the size of an axis may be negative: " + d.poly()
+	if n, ok := d.Const(); ok {
+		msg = "the size of an axis cannot be negative, but this is " + strconv.Itoa(n)
+	}
+	c.need(e, d.Dim, d, msg)
+	return d
 }
 
 // truth evaluates a compile-time condition. why says what it is for.
@@ -256,6 +276,11 @@ func (c *checker) selected(e *dsl.Select) value {
 		return c.live(c.fr.read(v))
 	}
 	name := e.Name.Text
+	if n, ok := e.X.(*dsl.Name); ok && c.fn.pkg.lacking[c.fn.file] {
+		if _, known := c.known(n.Text); !known && c.sc.find(n.Text) == nil {
+			c.silent() // perhaps what the import would have brought
+		}
+	}
 	switch x := c.live(c.eval(e.X)).(type) {
 	case *pkg:
 		if x.poisoned[name] {
@@ -270,6 +295,8 @@ func (c *checker) selected(e *dsl.Select) value {
 		d := c.errorf(e, "package %s has no `%s`", x.name, name)
 		if s := dsl.Suggest(name, x.names()); s != "" {
 			d.Helpf("did you mean `%s.%s`?", x.name, s)
+		} else if f := lowered(name); builtins[f] != nil || c.prelude != nil && c.prelude.funcs[f] != nil {
+			d.Helpf("`%s` is a function and needs no import", f)
 		}
 		c.fail(d)
 	case *layer:
@@ -299,6 +326,15 @@ func (c *checker) selected(e *dsl.Select) value {
 		c.failf(e, "%s has no `.%s`", x.show(), name)
 	}
 	return nil
+}
+
+// lowered is the name of a function as it stands here: relu for ReLU,
+// logSoftmax for LogSoftmax.
+func lowered(name string) string {
+	if name == strings.ToUpper(name) || name == "ReLU" || name == "SiLU" {
+		return strings.ToLower(name)
+	}
+	return strings.ToLower(name[:1]) + name[1:]
 }
 
 // permute makes axis perm[i] of x axis i.

@@ -176,6 +176,7 @@ func (c *checker) openIndices(def *indexing, items []*dsl.Item, reducer string) 
 			if n, ok := d.Const(); ok && n < 1 {
 				c.failf(limit, "an index cannot have %d values", n)
 			}
+			c.need(limit, d.Dim, d, fmt.Sprintf("the range of index `%s` may be negative: %s", name.Text, d.poly()))
 			ix.declared = true
 			c.setRange(ix, d, it, "its declaration")
 		}

@@ -46,3 +46,13 @@ func TestMessages(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(strings.TrimRight(out.String(), "\n")+"\n"), 0o666))
 	}
 }
+
+// TestSyntaxThenChecks checks that what the parser has reported brings no
+// further messages.
+func TestSyntaxThenChecks(t *testing.T) {
+	for _, line := range []string{"return x +", "return x^2", "return softmax(x, dim = 1)", "return 0 < x < 1", "y = x\n\t\treturn y"} {
+		f, ds := dsl.Parse("m.lm", []byte("package m\ndim B\nmodel M {\n\tfunc F(x f32[B]) f32[B] {\n\t\t"+line+"\n\t}\n}\n"))
+		_, more := All([]*dsl.File{f}, Options{})
+		require.Len(t, append(ds, more...), 1, line)
+	}
+}

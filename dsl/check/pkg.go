@@ -28,8 +28,9 @@ type pkg struct {
 	consts   map[string]*globalConst
 	funcs    map[string]*function
 	layers   map[string]*layerDecl
-	order    []string        // funcs and layers in the order of the text
-	poisoned map[string]bool // names whose declaration cannot be read
+	order    []string           // funcs and layers in the order of the text
+	poisoned map[string]bool    // names whose declaration cannot be read
+	lacking  map[*dsl.File]bool // files with an import that failed
 }
 
 // names lists what the package declares, in order.
@@ -78,7 +79,7 @@ func (d *layerDecl) show() string { return "the " + string(d.decl.Kind) + " " + 
 func (w *world) load(files []*dsl.File) *pkg {
 	p := &pkg{
 		files: files, imports: map[*dsl.File]map[string]*pkg{}, dims: map[string]*dimDecl{}, consts: map[string]*globalConst{},
-		funcs: map[string]*function{}, layers: map[string]*layerDecl{}, poisoned: map[string]bool{},
+		funcs: map[string]*function{}, layers: map[string]*layerDecl{}, poisoned: map[string]bool{}, lacking: map[*dsl.File]bool{},
 	}
 	for _, f := range files {
 		if f.Package == nil {
@@ -122,11 +123,14 @@ func (w *world) load(files []*dsl.File) *pkg {
 					p.consts[d.Name.Text] = &globalConst{decl: d, file: f}
 				}
 			case *dsl.FuncDecl:
+				w.paramsTwice(f, d.Params)
 				if !twice(f, d.Name) {
 					p.funcs[d.Name.Text] = &function{decl: d, pkg: p, file: f}
 					p.order = append(p.order, d.Name.Text)
 				}
 			case *dsl.LayerDecl:
+				w.paramsTwice(f, d.Params)
+				w.membersTwice(f, d.Members)
 				if !twice(f, d.Name) {
 					p.layers[d.Name.Text] = &layerDecl{decl: d, pkg: p, file: f}
 					p.order = append(p.order, d.Name.Text)
@@ -141,13 +145,40 @@ func (w *world) load(files []*dsl.File) *pkg {
 	return p
 }
 
+// paramsTwice reports parameters of one name.
+func (w *world) paramsTwice(f *dsl.File, params []*dsl.Param) {
+	seen := map[string]bool{}
+	for _, p := range params {
+		if p.Name == nil {
+			continue
+		}
+		if seen[p.Name.Text] {
+			w.diags = append(w.diags, dsl.Errorf(f.Name, p.Name, "the parameter `%s` is declared twice", p.Name.Text))
+		}
+		seen[p.Name.Text] = true
+	}
+}
+
+// membersTwice does so for the funcs of a layer.
+func (w *world) membersTwice(f *dsl.File, members []dsl.Member) {
+	for _, m := range members {
+		switch m := m.(type) {
+		case *dsl.FuncDecl:
+			w.paramsTwice(f, m.Params)
+		case *dsl.IfMember:
+			w.membersTwice(f, m.Then)
+			w.membersTwice(f, m.Else)
+		}
+	}
+}
+
 // imported resolves one import of file f.
 func (w *world) imported(p *pkg, f *dsl.File, im *dsl.Import) {
 	name := im.Path.Value
 	fail := func(format string, args ...any) *dsl.Diagnostic {
 		d := dsl.Errorf(f.Name, im.Path, format, args...)
 		w.diags = append(w.diags, d)
-		p.poisoned[path.Base(name)] = true
+		p.lacking[f] = true
 		return d
 	}
 	if slices.Contains(w.loading, name) {
@@ -161,7 +192,8 @@ func (w *world) imported(p *pkg, f *dsl.File, im *dsl.Import) {
 		if files == nil {
 			d := fail("%s", msg)
 			if !strings.HasPrefix(name, ".") {
-				suggest(d, name, dsl.StdNames(), "the standard library has "+strings.Join(dsl.StdNames(), ", ")+`; a folder is imported as "./folder"`)
+				names := slices.DeleteFunc(dsl.StdNames(), func(s string) bool { return s == "prelude" })
+				suggest(d, name, names, "the standard library has "+strings.Join(names, ", ")+`; a folder is imported as "./folder"`)
 			}
 			w.loading = w.loading[:len(w.loading)-1]
 			return

@@ -28,8 +28,13 @@ func (c *checker) body(d *dsl.FuncDecl) value {
 func (c *checker) block(b *dsl.Body) { c.enter(func() { c.stmts(b.Stmts) }) }
 
 func (c *checker) stmts(list []dsl.Stmt) {
-	for _, s := range list {
+	for i, s := range list {
 		if c.fn.done {
+			if i > 0 {
+				if _, after := list[i-1].(*dsl.ReturnStmt); after && c.errors == 0 {
+					c.report(c.errorf(s, "nothing after `return` is reached").Helpf("delete it, or move the `return` to the end"))
+				}
+			}
 			c.skip(s)
 			continue
 		}
@@ -64,6 +69,7 @@ func (c *checker) stmt(s dsl.Stmt) {
 			c.declare(n, nil, poison{})
 		}
 		c.failed = true
+		c.errors++
 	}
 }
 
@@ -87,9 +93,10 @@ func (c *checker) poison(s dsl.Stmt) {
 			if !ok {
 				continue
 			}
-			if s.Op == ":=" {
+			v := c.sc.find(n.Text)
+			if _, known := c.known(n.Text); s.Op == ":=" || !known && c.storeOf(n) == nil {
 				c.declare(n.Text, nil, poison{})
-			} else if v := c.sc.find(n.Text); v != nil && v.home == c.fr && v.of == nil {
+			} else if v != nil && v.home == c.fr && v.of == nil {
 				c.fr.write(v, poison{})
 			}
 		}
