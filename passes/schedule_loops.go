@@ -263,9 +263,10 @@ func reads(s loop.Stmt) []*loop.Val {
 		out = append(out, s.Args...)
 	case *loop.Load:
 		index(s.At)
+		out = append(out, present(s.Lane, s.Mask)...)
 	case *loop.Store:
 		index(s.At)
-		out = append(out, s.Src)
+		out = append(append(out, s.Src), present(s.Mask)...)
 	case *loop.Extern:
 		out = append(out, s.Args...)
 		for _, b := range s.Bufs {
@@ -285,6 +286,11 @@ func reads(s loop.Stmt) []*loop.Val {
 		}
 	}
 	return out
+}
+
+// present drops operands that are missing.
+func present(vs ...*loop.Val) []*loop.Val {
+	return slices.DeleteFunc(vs, func(v *loop.Val) bool { return v == nil })
 }
 
 // dropUnused removes, from the last to the first, what has no effect and

@@ -113,6 +113,11 @@ func exp32Edge(x float32) float32 {
 	return 0
 }
 
+// Scale32 is x * 2**n for a whole number n of at most ±1000, rounded once.
+func Scale32(x, n float32) float32 {
+	return float32(math.Ldexp(float64(x), int(n)))
+}
+
 // Expm132 is e**x - 1, accurate near 0, to 2 ulp.
 func Expm132(x float32) float32 {
 	if !(x < 17.4) { // exp(x)-1 is exp(x); also NaN

@@ -27,6 +27,13 @@ func (b *Builder) Block() int { return b.open[len(b.open)-1] }
 // Open reports whether block n is the one under construction or around it.
 func (b *Builder) Open(n int) bool { return slices.Contains(b.open, n) }
 
+// Local declares scratch of n elements; see Buffer.Local.
+func (b *Builder) Local(name string, e Elem, n Dim) *Buffer {
+	x := b.Buffer(name, e, n, true)
+	x.Local = true
+	return x
+}
+
 // Buffer declares an argument. Inputs come before outputs.
 func (b *Builder) Buffer(name string, e Elem, n Dim, out bool) *Buffer {
 	x := &Buffer{Name: name, Elem: e, Len: n, Out: out}
@@ -38,6 +45,20 @@ func (b *Builder) Buffer(name string, e Elem, n Dim, out bool) *Buffer {
 func (b *Builder) NewVal(e Elem, name string) *Val {
 	v := &Val{ID: b.ids, Elem: e, Name: name}
 	b.ids++
+	return v
+}
+
+// NewLike makes a value of the type of x that nothing defines yet.
+func (b *Builder) NewLike(x *Val) *Val {
+	v := b.NewVal(x.Elem, x.Name)
+	v.Vec = x.Vec
+	return v
+}
+
+// newVec makes a vector that nothing defines yet.
+func (b *Builder) newVec(e Elem) *Val {
+	v := b.NewVal(e, "")
+	v.Vec = true
 	return v
 }
 
@@ -54,7 +75,8 @@ func (b *Builder) Emit(s Stmt) { *b.into = append(*b.into, s) }
 // Do appends an instruction and returns its result, whose element type follows
 // from the operands. Use ConvertTo, Float, Integer and SizeOf where it does not.
 func (b *Builder) Do(op Op, args ...*Val) *Val {
-	v := b.NewVal(Table[op].Result(args), "")
+	v := b.NewVal(resultElem(op, args), "")
+	v.Vec = resultVec(op, args)
 	b.Emit(&Instr{Op: op, Dst: v, Args: args})
 	return v
 }
@@ -79,6 +101,7 @@ func (b *Builder) ConvertTo(e Elem, x *Val) *Val {
 		return x
 	}
 	v := b.NewVal(e, "")
+	v.Vec = x.Vec
 	b.Emit(&Instr{Op: Convert, Dst: v, Args: []*Val{x}})
 	return v
 }
@@ -87,6 +110,32 @@ func (b *Builder) ConvertTo(e Elem, x *Val) *Val {
 func (b *Builder) Load(buf *Buffer, i Index) *Val {
 	v := b.NewVal(buf.Elem, "")
 	b.Emit(&Load{Dst: v, Buf: buf, At: i})
+	return v
+}
+
+// LoadVec reads a vector of buf from i on; mask may be nil.
+func (b *Builder) LoadVec(buf *Buffer, i Index, mask *Val) *Val {
+	v := b.newVec(buf.Elem)
+	b.Emit(&Load{Dst: v, Buf: buf, At: i, Mask: mask})
+	return v
+}
+
+// Gather reads lane l of a vector from i + lane[l]; mask may be nil.
+func (b *Builder) Gather(buf *Buffer, i Index, lane, mask *Val) *Val {
+	v := b.newVec(buf.Elem)
+	b.Emit(&Load{Dst: v, Buf: buf, At: i, Lane: lane, Mask: mask})
+	return v
+}
+
+// StoreVec writes the vector x to buf from i on; mask may be nil.
+func (b *Builder) StoreVec(buf *Buffer, i Index, x, mask *Val) {
+	b.Emit(&Store{Buf: buf, At: i, Src: x, Mask: mask})
+}
+
+// ConstVec is a vector with x in every lane.
+func (b *Builder) ConstVec(e Elem, x float64) *Val {
+	v := b.newVec(e)
+	b.Emit(&Instr{Op: Const, Dst: v, Imm: x})
 	return v
 }
 
@@ -99,7 +148,7 @@ func (b *Builder) For(name string, from, to Bound, step int, init []*Val, body f
 	f := &For{Var: b.NewVal(Int, name), From: from, To: to, Step: step}
 	phis, outs := make([]*Val, len(init)), make([]*Val, len(init))
 	for k, x := range init {
-		phis[k], outs[k] = b.NewVal(x.Elem, x.Name), b.NewVal(x.Elem, x.Name)
+		phis[k], outs[k] = b.NewLike(x), b.NewLike(x)
 		f.Carry = append(f.Carry, &Carry{Phi: phis[k], Init: x, Out: outs[k]})
 	}
 	b.Emit(f)
@@ -141,6 +190,7 @@ func (b *Builder) If(cond *Val, then, els func() []*Val) []*Val {
 	out := make([]*Val, len(x))
 	for k := range x {
 		out[k] = b.NewVal(x[k].Elem, "")
+		out[k].Vec = x[k].Vec
 		s.Merge = append(s.Merge, &Merge{out[k], x[k], y[k]})
 	}
 	return out

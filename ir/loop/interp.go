@@ -43,6 +43,7 @@ type Interp struct {
 	n    int // grid
 	lens []int
 	exec runner
+	wide bool
 }
 
 // A runner is a machine of either float type.
@@ -56,7 +57,7 @@ func Compile(k *Kernel, env map[string]int, wide bool) (*Interp, error) {
 	if err := k.Verify(); err != nil {
 		return nil, err
 	}
-	p := &Interp{k: k}
+	p := &Interp{k: k, wide: wide || k.Wide}
 	for _, b := range k.Bufs {
 		n, err := b.Len.Eval(env)
 		if err != nil {
@@ -93,6 +94,11 @@ func (p *Interp) Run(args []Mem, ints []int) error { return p.RunRange(args, int
 // RunRange runs the pieces [lo, hi) of the grid.
 func (p *Interp) RunRange(args []Mem, ints []int, lo, hi int) (err error) {
 	k := p.k
+	for _, b := range k.Bufs[len(k.Arguments()):] { // scratch with rubbish in it
+		m := NewMem(b.Elem, p.lens[len(args)], p.wide)
+		poison(m)
+		args = append(args[:len(args):len(args)], m)
+	}
 	if len(args) != len(k.Bufs) || len(ints) != len(k.Ints) {
 		return fmt.Errorf("kernel %s: called with %d buffers and %d ints, wants %d and %d", k.Name, len(args), len(ints), len(k.Bufs), len(k.Ints))
 	}
@@ -269,6 +275,9 @@ func (c *compiler[F]) reg(v *Val) int {
 	if !ok {
 		r = c.size[v.Elem]
 		c.size[v.Elem]++
+		if v.Vec {
+			c.size[v.Elem] += Lanes - 1
+		}
 		c.regs[v] = r
 	}
 	return r
@@ -357,8 +366,11 @@ func (c *compiler[F]) address(buf *Buffer, at Index, what string) *address {
 }
 
 // in is the address, which must be in the buffer.
-func (a *address) in(ints []int) int {
-	x := a.off
+func (a *address) in(ints []int) int { return a.on(ints, 0) }
+
+// on is the address moved by lane.
+func (a *address) on(ints []int, lane int) int {
+	x := a.off + lane
 	for _, t := range a.terms {
 		x += t.by * ints[t.reg]
 	}
@@ -374,6 +386,9 @@ func (a *address) fault(i int) {
 }
 
 func (c *compiler[F]) load(s *Load) step[F] {
+	if s.Dst.Vec {
+		return c.loadVec(s)
+	}
 	b, r, at := c.bufs[s.Buf], c.reg(s.Dst), c.address(s.Buf, s.At, "load")
 	switch s.Buf.Elem {
 	case I32:
@@ -385,6 +400,9 @@ func (c *compiler[F]) load(s *Load) step[F] {
 }
 
 func (c *compiler[F]) store(s *Store) step[F] {
+	if s.Src.Vec {
+		return c.storeVec(s)
+	}
 	b, r, at := c.bufs[s.Buf], c.reg(s.Src), c.address(s.Buf, s.At, "store to")
 	switch s.Buf.Elem {
 	case I32:
@@ -417,7 +435,7 @@ func (c *compiler[F]) moves(dst, src []*Val) step[F] {
 			first = append(first, c.move(d, s))
 			continue
 		}
-		t := &Val{Elem: d.Elem}
+		t := &Val{Elem: d.Elem, Vec: d.Vec}
 		first = append(first, c.move(t, s))
 		second = append(second, c.move(d, t))
 	}
@@ -448,6 +466,9 @@ func overlap(dst, src []*Val) bool {
 
 func (c *compiler[F]) move(d, s *Val) step[F] {
 	x, y := c.reg(d), c.reg(s)
+	if d.Vec {
+		return c.moveVec(d.Elem, x, y)
+	}
 	switch d.Elem {
 	case I32:
 		return func(m *machine[F]) { m.n[x] = m.n[y] }

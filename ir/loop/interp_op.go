@@ -5,6 +5,12 @@ import "fmt"
 // instr compiles one row of Table: the signature of the row's function says
 // which registers it works on.
 func (c *compiler[F]) instr(s *Instr) step[F] {
+	switch {
+	case s.Op.Across():
+		return c.across(s)
+	case s.Dst.Vec:
+		return c.lanewise(s)
+	}
 	switch s.Op {
 	case Const:
 		return c.constant(s)

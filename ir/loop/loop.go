@@ -31,11 +31,18 @@ const (
 
 func (e Elem) String() string { return [...]string{"f32", "i32", "bool", "int"}[e] }
 
-// A Val is a scalar value, defined once: by an Instr, a Load, a For (its
-// counter and its carries), an If, or as a parameter of the kernel.
+// Lanes is the number of lanes of a vector value on every target: one register
+// of AVX-512, two of AVX2, four of NEON. So a kernel in vectors has the same
+// bits on all of them.
+const Lanes = 16
+
+// A Val is a value, defined once: by an Instr, a Load, a For (its counter and
+// its carries), an If, or as a parameter of the kernel. It is a scalar or, if
+// Vec is set, a vector of Lanes of them; an Int is always a scalar.
 type Val struct {
 	ID   int
 	Elem Elem
+	Vec  bool
 	Name string // a hint for printers; not unique, may be empty
 }
 
@@ -47,6 +54,10 @@ type Buffer struct {
 	Elem Elem
 	Len  Dim  // number of elements
 	Out  bool // written; an Out buffer may be read after it was written
+	// Local is scratch that each range of the grid brings along: no argument of
+	// a Call. What is in it when the kernel starts is undefined. It is Out, and
+	// comes last.
+	Local bool
 }
 
 // An Index is an address in elements: the sum of Coef*Var over Terms, plus Off.
@@ -65,7 +76,8 @@ type IndexTerm struct {
 type Stmt interface{ stmt() }
 
 // An Instr computes Dst from Args; see Table for the ops. Const and Size carry
-// their operand in Imm and Dim.
+// their operand in Imm and Dim. An op on vectors works lane by lane, on vectors
+// only; those that do not, such as Splat, are listed in vector.go.
 type Instr struct {
 	Op   Op
 	Dst  *Val
@@ -74,18 +86,24 @@ type Instr struct {
 	Dim  Dim     // for Size
 }
 
-// A Load reads one element of Buf.
+// A Load reads one element of Buf, or a vector: Lanes elements from At on or,
+// with Lane, lane l from At + Lane[l]. With Mask, lanes whose mask is false are
+// 0 (false) and their memory is not touched; it need not exist.
 type Load struct {
-	Dst *Val
-	Buf *Buffer
-	At  Index
+	Dst  *Val
+	Buf  *Buffer
+	At   Index
+	Lane *Val // optional: I32 vector
+	Mask *Val // optional: Bool vector
 }
 
-// A Store writes one element of Buf, which must be Out.
+// A Store writes one element of Buf, which must be Out, or a vector: Lanes
+// elements from At on, those whose Mask is false excepted.
 type Store struct {
-	Buf *Buffer
-	At  Index
-	Src *Val
+	Buf  *Buffer
+	At   Index
+	Src  *Val
+	Mask *Val // optional: Bool vector
 }
 
 // A For runs Body for Var = From, From+Step, … while Var+Step <= To, so that a
@@ -159,6 +177,28 @@ type Kernel struct {
 	InPlace [][2]int // pairs (input, output) of Bufs that may be the same memory
 	Cost    Cost
 	Wide    bool // F32 is float64 here whatever the build: scalars of a step on the host
+
+	// Native are forms of the same function in vectors, at most one for each
+	// target; see Native.
+	Native []Native
+}
+
+// A Native is the form of a kernel for one target. It has the same arguments
+// and in-place pairs, perhaps Local buffers, and a grid of its own; its results
+// may differ in rounding. Two targets may share one kernel.
+type Native struct {
+	Target *Target
+	*Kernel
+}
+
+// For is the form of k for target, or nil.
+func (k *Kernel) For(t *Target) *Kernel {
+	for _, n := range k.Native {
+		if n.Target == t {
+			return n.Kernel
+		}
+	}
+	return nil
 }
 
 // A Grid is the parallel range of a kernel.

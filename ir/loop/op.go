@@ -49,5 +49,30 @@ const (
 	Fold    // Int stream, Int i -> Int: a new random stream (runtime.Mix), kept in 63 bits
 	Uniform // Int seed, Int stream, Int counter -> F32 in [0, 1)
 	Normal  // Int seed, Int stream, Int counter -> F32, standard normal
+
+	// On bits, for polynomials and random numbers.
+	BitAnd     // I32
+	BitOr      // I32
+	BitXor     // I32
+	ShiftLeft  // I32: by 32 or more, or less than 0, is 0
+	ShiftRight // I32: zeros come in; by 32 or more, or less than 0, is 0
+	MulHigh    // I32: the high half of the product of a and b as unsigned numbers
+	Bits       // F32 -> I32: the representation
+	FromBits   // I32 -> F32
+	Scale      // F32: a * 2**b for whole b, rounded once
+
+	// Across lanes; see vector.go.
+	Splat     // T -> T vector: every lane is a
+	Iota      // -> I32 vector: 0, 1, 2, …
+	First     // Int -> Bool vector: lane l is l < a
+	AddAcross // F32 I32 vector -> scalar
+	MinAcross // F32 I32 vector -> scalar
+	MaxAcross // F32 I32 vector -> scalar
+	UnpackLow
+	UnpackHigh
+	PairLow
+	PairHigh
+	QuadEven
+	QuadOdd
 	numOps
 )

@@ -24,6 +24,9 @@ func ParseKernel(text string) (*Kernel, error) {
 		}
 	}
 	p.kernel()
+	for p.err == nil && p.next() {
+		p.native()
+	}
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -79,9 +82,22 @@ func (p *parser) kernel() {
 	if p.err == nil && p.cur.text != "}" {
 		p.fail("expected }")
 	}
-	if p.next() {
+}
+
+// native reads the vector form that follows a kernel.
+func (p *parser) native() {
+	rest, ok := strings.CutPrefix(p.cur.text, "native ")
+	name, rest, _ := strings.Cut(rest, " ")
+	t := TargetNamed(name)
+	if !ok || t == nil {
 		p.fail("text after the kernel")
+		return
 	}
+	p.lines[p.at-1].text = rest
+	q := &parser{lines: p.lines, at: p.at - 1, k: &Kernel{}, vals: map[string]*Val{}, ids: map[int]bool{}}
+	q.kernel()
+	p.k.Native = append(p.k.Native, Native{t, q.k})
+	p.at, p.err = q.at, q.err
 }
 
 // words splits the line at spaces that are not inside brackets.
@@ -144,6 +160,14 @@ func (p *parser) dim(s string) Dim {
 		p.fail("%v", err)
 	}
 	return d
+}
+
+// define makes the value spelled s of the type spelled t, such as f32x16.
+func (p *parser) define(s, t string) *Val {
+	t, vec := strings.CutSuffix(t, "x16")
+	v := p.def(s, p.elem(t))
+	v.Vec = vec
+	return v
 }
 
 // def makes the value spelled s, such as %acc.12.
@@ -226,7 +250,7 @@ func (p *parser) header(w []string) bool {
 	switch w[0] {
 	case "wide":
 		p.k.Wide = p.want(w, "wide")
-	case "in", "out":
+	case "in", "out", "local":
 		if !p.want(w, "", "", "") {
 			return true
 		}
@@ -235,7 +259,7 @@ func (p *parser) header(w []string) bool {
 			p.fail("expected type[length], got %q", w[2])
 			return true
 		}
-		p.k.Bufs = append(p.k.Bufs, &Buffer{Name: w[1], Elem: p.elem(e), Len: p.dim(n[:len(n)-1]), Out: w[0] == "out"})
+		p.k.Bufs = append(p.k.Bufs, &Buffer{Name: w[1], Elem: p.elem(e), Len: p.dim(n[:len(n)-1]), Out: w[0] != "in", Local: w[0] == "local"})
 	case "inplace":
 		if p.want(w, "", "", "") {
 			i, j := slices.Index(p.k.Bufs, p.buffer(w[1])), slices.Index(p.k.Bufs, p.buffer(w[2]))
@@ -287,9 +311,9 @@ func (p *parser) block(into *[]Stmt, extra func(w []string) bool) {
 func (p *parser) stmt(into *[]Stmt, w []string) {
 	switch w[0] {
 	case "store":
-		if p.want(w, "", "", "") {
+		if w, _, mask := p.options(w, 3); p.want(w, "", "", "") {
 			b, at := p.place(w[1])
-			*into = append(*into, &Store{Buf: b, At: p.index(at), Src: p.val(w[2])})
+			*into = append(*into, &Store{Buf: b, At: p.index(at), Src: p.val(w[2]), Mask: mask})
 		}
 	case "for":
 		p.loop(into, w)
@@ -312,7 +336,7 @@ func (p *parser) stmt(into *[]Stmt, w []string) {
 		if n := len(*into); n > 0 {
 			if s, ok := (*into)[n-1].(*If); ok {
 				then, els := p.val(w[4]), p.val(w[5])
-				s.Merge = append(s.Merge, &Merge{Dst: p.def(w[1], p.elem(w[2])), Then: then, Else: els})
+				s.Merge = append(s.Merge, &Merge{Dst: p.define(w[1], w[2]), Then: then, Else: els})
 				return
 			}
 		}
@@ -387,7 +411,7 @@ func (p *parser) loop(into *[]Stmt, w []string) {
 		case "carry":
 			if p.want(w, "", "", "", "=", "") {
 				init := p.val(w[4])
-				s.Carry = append(s.Carry, &Carry{Phi: p.def(w[1], p.elem(w[2])), Init: init})
+				s.Carry = append(s.Carry, &Carry{Phi: p.define(w[1], w[2]), Init: init})
 			}
 		case "next":
 			if p.want(w, "", "", "=", "", "out", "") {
@@ -407,6 +431,7 @@ func (p *parser) loop(into *[]Stmt, w []string) {
 	})
 	for _, o := range outs {
 		o.c.Out = p.def(o.name, o.c.Phi.Elem)
+		o.c.Out.Vec = o.c.Phi.Vec
 	}
 	if after != "" {
 		s.After = p.def(after, Int)
@@ -416,18 +441,36 @@ func (p *parser) loop(into *[]Stmt, w []string) {
 	}
 }
 
+// options takes "lane %1" and "mask %2" off the end of w, which has n words
+// before them.
+func (p *parser) options(w []string, n int) (rest []string, lane, mask *Val) {
+	for len(w) > n+1 {
+		at := len(w) - 2
+		switch w[at] {
+		case "lane":
+			lane = p.val(w[at+1])
+		case "mask":
+			mask = p.val(w[at+1])
+		default:
+			return w, lane, mask
+		}
+		w = w[:at]
+	}
+	return w, lane, mask
+}
+
 // instr reads "%3 f32 = op operands" and loads.
 func (p *parser) instr(into *[]Stmt, w []string) {
 	if len(w) < 4 || w[2] != "=" {
 		p.fail("cannot read %q", p.cur.text)
 		return
 	}
-	e, rest := p.elem(w[1]), w[4:]
+	rest := w[4:]
 	if w[3] == "load" {
-		if p.want(rest, "") {
+		if rest, lane, mask := p.options(rest, 1); p.want(rest, "") {
 			b, at := p.place(rest[0])
 			ix := p.index(at)
-			*into = append(*into, &Load{Dst: p.def(w[0], e), Buf: b, At: ix})
+			*into = append(*into, &Load{Dst: p.define(w[0], w[1]), Buf: b, At: ix, Lane: lane, Mask: mask})
 		}
 		return
 	}
@@ -455,6 +498,6 @@ func (p *parser) instr(into *[]Stmt, w []string) {
 			s.Args = append(s.Args, p.val(x))
 		}
 	}
-	s.Dst = p.def(w[0], e)
+	s.Dst = p.define(w[0], w[1])
 	*into = append(*into, s)
 }

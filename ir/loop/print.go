@@ -116,7 +116,10 @@ func (p *printer) kernel(k *Kernel) {
 	}
 	for _, b := range k.Bufs {
 		way := "in"
-		if b.Out {
+		switch {
+		case b.Local:
+			way = "local"
+		case b.Out:
 			way = "out"
 		}
 		p.line("%s %s %s[%s]", way, b.Name, b.Elem, b.Len)
@@ -136,6 +139,10 @@ func (p *printer) kernel(k *Kernel) {
 	p.block(k.Body)
 	p.depth--
 	p.line("}")
+	for _, n := range k.Native {
+		p.b.WriteString("native " + n.Target.Name + " ")
+		p.kernel(n.Kernel)
+	}
 }
 
 func (p *printer) block(body []Stmt) {
@@ -149,16 +156,16 @@ func (p *printer) stmt(s Stmt) {
 	case *Instr:
 		switch s.Op {
 		case Const:
-			p.line("%s %s = const %s", s.Dst, s.Dst.Elem, number64(s.Imm))
+			p.line("%s %s = const %s", s.Dst, s.Dst.typeText(), number64(s.Imm))
 		case Size:
-			p.line("%s %s = size %s", s.Dst, s.Dst.Elem, s.Dim)
+			p.line("%s %s = size %s", s.Dst, s.Dst.typeText(), s.Dim)
 		default:
-			p.line("%s %s = %s%s", s.Dst, s.Dst.Elem, Table[s.Op].Name, operands(s.Args))
+			p.line("%s %s = %s%s", s.Dst, s.Dst.typeText(), Table[s.Op].Name, operands(s.Args))
 		}
 	case *Load:
-		p.line("%s %s = load %s[%s]", s.Dst, s.Dst.Elem, s.Buf.Name, s.At)
+		p.line("%s %s = load %s[%s]%s%s", s.Dst, s.Dst.typeText(), s.Buf.Name, s.At, optional("lane", s.Lane), optional("mask", s.Mask))
 	case *Store:
-		p.line("store %s[%s] %s", s.Buf.Name, s.At, s.Src)
+		p.line("store %s[%s] %s%s", s.Buf.Name, s.At, s.Src, optional("mask", s.Mask))
 	case *For:
 		p.loop(s)
 	case *If:
@@ -170,7 +177,7 @@ func (p *printer) stmt(s Stmt) {
 		}
 		p.line("}")
 		for _, m := range s.Merge {
-			p.line("merge %s %s = %s %s", m.Dst, m.Dst.Elem, m.Then, m.Else)
+			p.line("merge %s %s = %s %s", m.Dst, m.Dst.typeText(), m.Then, m.Else)
 		}
 	case *Extern:
 		var spans strings.Builder
@@ -179,6 +186,14 @@ func (p *printer) stmt(s Stmt) {
 		}
 		p.line("extern %s%s%s", s.Fn, spans.String(), operands(s.Args))
 	}
+}
+
+// optional prints a keyword and an operand if there is one.
+func optional(word string, v *Val) string {
+	if v == nil {
+		return ""
+	}
+	return " " + word + " " + v.String()
 }
 
 func (p *printer) inner(body []Stmt) {
@@ -201,7 +216,7 @@ func (p *printer) loop(s *For) {
 	p.line("for %s = %s to %s%s%s {%s", s.Var, s.From, s.To, step, after, comment)
 	p.depth++
 	for _, c := range s.Carry {
-		p.line("carry %s %s = %s", c.Phi, c.Phi.Elem, c.Init)
+		p.line("carry %s %s = %s", c.Phi, c.Phi.typeText(), c.Init)
 	}
 	p.block(s.Body)
 	for _, c := range s.Carry {

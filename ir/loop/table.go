@@ -14,6 +14,9 @@ type Info struct {
 	Doc   string // the meaning, with the special cases
 	Args  int
 	Forms []Form // one for each combination of element types that is legal
+	// Native: it stands in kernels for native targets only, in which a float has
+	// 32 bits.
+	Native bool
 }
 
 // A Form is an op on operands of given element types. It has two spellings of
@@ -319,4 +322,33 @@ var Table = [numOps]Info{
 		Forms: join(
 			forms("runtime.Normal(uint64($0), uint64($1), uint64($2))", draw(runtime.Normal)),
 			forms("runtime.Normal64(uint64($0), uint64($1), uint64($2))", draw(runtime.Normal64)))},
+
+	BitAnd: {Name: "bitand", Native: true, Doc: "the bits that both have", Args: 2, Forms: forms("$0 & $1", func(a, b int32) int32 { return a & b })},
+	BitOr:  {Name: "bitor", Native: true, Doc: "the bits that one has", Args: 2, Forms: forms("$0 | $1", func(a, b int32) int32 { return a | b })},
+	BitXor: {Name: "bitxor", Native: true, Doc: "the bits that differ", Args: 2, Forms: forms("$0 ^ $1", func(a, b int32) int32 { return a ^ b })},
+	ShiftLeft: {Name: "shl", Native: true, Doc: "a << b; 0 unless 0 <= b < 32", Args: 2,
+		Forms: forms("int32(uint32($0) << uint32($1))", func(a, b int32) int32 { return int32(uint32(a) << uint32(b)) })},
+	ShiftRight: {Name: "shr", Native: true, Doc: "a >> b with zeros coming in; 0 unless 0 <= b < 32", Args: 2,
+		Forms: forms("int32(uint32($0) >> uint32($1))", func(a, b int32) int32 { return int32(uint32(a) >> uint32(b)) })},
+	MulHigh: {Name: "mulhigh", Native: true, Doc: "the high 32 bits of the product of a and b as unsigned numbers", Args: 2,
+		Forms: forms("int32(uint64(uint32($0)) * uint64(uint32($1)) >> 32)", func(a, b int32) int32 { return int32(uint64(uint32(a)) * uint64(uint32(b)) >> 32) })},
+	Bits: {Name: "bits", Native: true, Doc: "the representation of a float", Args: 1,
+		Forms: forms("int32(math.Float32bits($0))", func(a float32) int32 { return int32(math.Float32bits(a)) })},
+	FromBits: {Name: "frombits", Native: true, Doc: "the float with a representation", Args: 1,
+		Forms: forms("math.Float32frombits(uint32($0))", func(a int32) float32 { return math.Float32frombits(uint32(a)) })},
+	Scale: {Name: "scale", Native: true, Doc: "a * 2**b for a whole number b, rounded once", Args: 2,
+		Forms: forms("runtime.Scale32($0, $1)", runtime.Scale32)},
+
+	Splat:      {Name: "splat", Native: true, Doc: "a vector with a in every lane", Args: 1},
+	Iota:       {Name: "iota", Native: true, Doc: "the vector 0, 1, 2, …"},
+	First:      {Name: "first", Native: true, Doc: "the mask of the first a lanes", Args: 1},
+	AddAcross:  {Name: "addacross", Native: true, Doc: "the sum of the lanes: lane l takes lane l+8, then l+4, l+2, l+1", Args: 1},
+	MinAcross:  {Name: "minacross", Native: true, Doc: "the least lane, in the tree of addacross", Args: 1},
+	MaxAcross:  {Name: "maxacross", Native: true, Doc: "the greatest lane, in the tree of addacross", Args: 1},
+	UnpackLow:  {Name: "unpacklow", Native: true, Doc: "of each four lanes a0, b0, a1, b1", Args: 2},
+	UnpackHigh: {Name: "unpackhigh", Native: true, Doc: "of each four lanes a2, b2, a3, b3", Args: 2},
+	PairLow:    {Name: "pairlow", Native: true, Doc: "of each four lanes a0, a1, b0, b1", Args: 2},
+	PairHigh:   {Name: "pairhigh", Native: true, Doc: "of each four lanes a2, a3, b2, b3", Args: 2},
+	QuadEven:   {Name: "quadeven", Native: true, Doc: "fours of lanes: those numbered 0 and 2 of a, then of b", Args: 2},
+	QuadOdd:    {Name: "quadodd", Native: true, Doc: "fours of lanes: those numbered 1 and 3 of a, then of b", Args: 2},
 }

@@ -47,7 +47,7 @@ func frozen(k *Kernel) map[*Buffer]bool {
 // Pure reports whether s computes the same wherever it stands: it has no effect
 // and cannot fault.
 func (s *Instr) Pure() bool {
-	if s.Op == Const || s.Op == Size {
+	if s.Op == Const || s.Op == Size || s.Op.Across() {
 		return true
 	}
 	f := Table[s.Op].Form(s.Args, s.Dst.Elem, false)
@@ -81,6 +81,14 @@ func (j *joiner) val(v *Val) *Val {
 		return w
 	}
 	return v
+}
+
+// maybe is val for an operand that may be missing.
+func (j *joiner) maybe(v *Val) *Val {
+	if v == nil {
+		return nil
+	}
+	return j.val(v)
 }
 
 // known is the value of a conversion of a whole number to a float.
@@ -137,16 +145,16 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 				j.now[s.Dst] = c.Args[n-1]
 				continue
 			}
-			if x, ok := j.known(&c); ok {
+			if x, ok := j.known(&c); ok && !c.Dst.Vec {
 				c.Op, c.Imm, c.Args = Const, x, nil
 			}
-			if c.Op == Const && finite(c.Imm) {
+			if c.Op == Const && finite(c.Imm) && !c.Dst.Vec {
 				j.consts[s.Dst] = c.Imm
 			} else if n, ok := c.Dim.Const(); ok && c.Op == Size {
 				j.consts[s.Dst] = float64(n)
 			}
 			var key strings.Builder
-			fmt.Fprintf(&key, "%d %d %s %s", c.Op, c.Dst.Elem, number64(c.Imm), c.Dim)
+			fmt.Fprintf(&key, "%d %s %s %s", c.Op, c.Dst.typeText(), number64(c.Imm), c.Dim)
 			for _, a := range c.Args {
 				fmt.Fprintf(&key, " %d", a.ID)
 			}
@@ -155,13 +163,14 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 			}
 		case *Load:
 			c := *s
-			c.At = j.index(s.At)
-			if !j.frozen[s.Buf] || !j.same(e, s.Buf.Name+"["+c.At.String()+"]", s.Dst) {
+			c.At, c.Lane, c.Mask = j.index(s.At), j.maybe(s.Lane), j.maybe(s.Mask)
+			key := s.Buf.Name + "[" + c.At.String() + "] " + c.Dst.typeText() + optional("lane", c.Lane) + optional("mask", c.Mask)
+			if !j.frozen[s.Buf] || !j.same(e, key, s.Dst) {
 				out = append(out, &c)
 			}
 		case *Store:
 			c := *s
-			c.At, c.Src = j.index(s.At), j.val(s.Src)
+			c.At, c.Src, c.Mask = j.index(s.At), j.val(s.Src), j.maybe(s.Mask)
 			out = append(out, &c)
 		case *For:
 			c := *s
@@ -308,10 +317,11 @@ func (l *liveness) stmt(s Stmt) bool {
 	case *Load:
 		if l.live[s.Dst] {
 			l.index(s.At)
+			l.need(s.Lane, s.Mask)
 		}
 		return false
 	case *Store:
-		l.need(s.Src)
+		l.need(s.Src, s.Mask)
 		l.index(s.At)
 		return true
 	case *Extern:

@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"math"
+	"slices"
 	"unicode"
 )
 
@@ -29,7 +30,10 @@ import (
 //   - a Load or Store has the element type of its buffer;
 //   - variables of indices, bounds, counters, grid and Kernel.Ints are Int;
 //   - the four values of a Carry and the three of a Merge have one type; a
-//     condition is Bool.
+//     condition is a scalar Bool;
+//   - operands and result of an Instr are all scalars or all vectors, except for
+//     the ops of vector.go; there is no vector of Int; a vector is loaded to and
+//     stored from, Lane is an I32 vector, a Mask a Bool vector.
 //
 // Memory
 //   - every buffer that is used is an argument of the kernel;
@@ -82,7 +86,7 @@ func (v *verifier) kernel() {
 		v.fail("the name is not an identifier")
 	}
 	names := map[string]bool{}
-	outs := false
+	outs, locals := false, false
 	for _, b := range k.Bufs {
 		switch {
 		case b == nil:
@@ -96,8 +100,10 @@ func (v *verifier) kernel() {
 			v.fail("buffer %s: tensors of %s do not exist", b.Name, b.Elem)
 		case outs && !b.Out:
 			v.fail("input %s comes after an output", b.Name)
+		case b.Local && !b.Out || locals && !b.Local:
+			v.fail("local buffer %s must be written, and come last", b.Name)
 		}
-		names[b.Name], v.bufs[b], outs = true, true, outs || b.Out
+		names[b.Name], v.bufs[b], outs, locals = true, true, outs || b.Out, b.Local
 		v.dim(b.Len, "length of "+b.Name)
 	}
 	for _, p := range k.InPlace {
@@ -120,6 +126,35 @@ func (v *verifier) kernel() {
 		v.dim(g.Grain, "grain")
 	}
 	v.block(k.Body, nil)
+	for i, n := range k.Native {
+		if n.Target == nil || n.Kernel == nil || k.For(n.Target) != n.Kernel {
+			v.fail("native form %d has no target or kernel, or is the second for its target", i)
+			return
+		}
+		v.native(n.Kernel)
+	}
+}
+
+// native compares a vector form of the kernel with it.
+func (v *verifier) native(n *Kernel) {
+	args := n.Arguments()
+	if len(args) != len(v.k.Arguments()) || len(n.Ints) != len(v.k.Ints) || len(n.Native) > 0 {
+		v.fail("its native form has other buffers or integers")
+		return
+	}
+	for i, b := range args {
+		if c := v.k.Bufs[i]; b.Elem != c.Elem || b.Out != c.Out || !b.Len.Eq(c.Len) {
+			v.fail("its native form has another buffer %s", b.Name)
+		}
+	}
+	for _, p := range v.k.InPlace {
+		if !slices.Contains(n.InPlace, p) {
+			v.fail("its native form must not have %s and %s in one memory", v.k.Bufs[p[0]].Name, v.k.Bufs[p[1]].Name)
+		}
+	}
+	if err := n.Verify(); err != nil && v.err == nil {
+		v.err = err
+	}
 }
 
 func (v *verifier) dim(d Dim, what string) {
@@ -143,6 +178,9 @@ func (v *verifier) define(x *Val, e Elem, what string) {
 	}
 	if x.Elem != e {
 		v.fail("%s %s: is %s, must be %s", what, x, x.Elem, e)
+	}
+	if x.Vec && x.Elem == Int {
+		v.fail("%s %s: there are no vectors of %s", what, x, x.Elem)
 	}
 	v.seen[x], v.ids[x.ID] = true, x
 	v.defs = append(v.defs, x)
@@ -169,6 +207,33 @@ func (v *verifier) use(x *Val, e Elem, what string) {
 		v.fail("%s %s: used outside the block that defines it", what, x)
 	case x.Elem != e:
 		v.fail("%s %s: is %s, must be %s", what, x, x.Elem, e)
+	}
+}
+
+// scalar is use of a scalar.
+func (v *verifier) scalar(x *Val, e Elem, what string) {
+	v.use(x, e, what)
+	if x != nil && x.Vec {
+		v.fail("%s %s: is a vector", what, x)
+	}
+}
+
+// vector is use of a vector that may be missing.
+func (v *verifier) vector(x *Val, e Elem, of bool, what string) {
+	if x == nil {
+		return
+	}
+	v.use(x, e, what)
+	if !x.Vec || !of {
+		v.fail("%s %s: not a vector, or not of one", what, x)
+	}
+}
+
+// alike is use of a value that is a vector if like is.
+func (v *verifier) alike(x, like *Val, what string) {
+	v.use(x, like.Elem, what)
+	if x != nil && x.Vec != like.Vec {
+		v.fail("%s %s: one is a vector, one a scalar", what, x)
 	}
 }
 
@@ -234,12 +299,15 @@ func (v *verifier) stmt(s Stmt) {
 	case *Load:
 		if v.buffer(s.Buf, false) {
 			v.index(s.At, s.Buf.Name)
+			v.vector(s.Lane, I32, s.Dst != nil && s.Dst.Vec, "lanes of a load from "+s.Buf.Name)
+			v.vector(s.Mask, Bool, s.Dst != nil && s.Dst.Vec, "mask of a load from "+s.Buf.Name)
 			v.define(s.Dst, s.Buf.Elem, "load")
 		}
 	case *Store:
 		if v.buffer(s.Buf, true) {
 			v.index(s.At, s.Buf.Name)
 			v.use(s.Src, s.Buf.Elem, "store to "+s.Buf.Name)
+			v.vector(s.Mask, Bool, s.Src != nil && s.Src.Vec, "mask of a store to "+s.Buf.Name)
 			v.stored[s.Buf] = true
 		}
 	case *For:
@@ -279,8 +347,18 @@ func (v *verifier) instr(s *Instr) {
 		if s.Dst.Elem != Int {
 			v.fail("size %s: is %s, must be int", s.Dim, s.Dst.Elem)
 		}
+	case s.Op.Across():
+		if why := crosses[s.Op].why(s); why != "" || len(s.Args) != Table[s.Op].Args {
+			v.fail("%s: %s: %s", name, signature(s), why)
+		}
 	case Table[s.Op].Form(s.Args, s.Dst.Elem, false) == nil:
 		v.fail("%s: no such form: %s", name, signature(s))
+	default:
+		for _, a := range s.Args {
+			if a.Vec != s.Dst.Vec {
+				v.fail("%s: %s: vectors and scalars do not mix", name, signature(s))
+			}
+		}
 	}
 	if (s.Op == Const || s.Op == Size) && len(s.Args) > 0 {
 		v.fail("%s has operands", name)
@@ -294,9 +372,9 @@ func signature(s *Instr) string {
 		if i > 0 {
 			out += ", "
 		}
-		out += a.Elem.String()
+		out += a.typeText()
 	}
-	return out + ") -> " + s.Dst.Elem.String()
+	return out + ") -> " + s.Dst.typeText()
 }
 
 func badImm(x float64, e Elem) string {
@@ -323,7 +401,7 @@ func (v *verifier) loop(s *For) {
 			v.fail("loop over %s: a carry is not complete", s.Var)
 			return
 		}
-		v.use(c.Init, c.Phi.Elem, "start of carry")
+		v.alike(c.Init, c.Phi, "start of carry")
 	}
 	for _, b := range writes(s.Body, nil) {
 		v.stored[b] = true // by the iteration before
@@ -335,7 +413,10 @@ func (v *verifier) loop(s *For) {
 	}
 	v.block(s.Body, func() {
 		for _, c := range s.Carry {
-			v.use(c.Next, c.Phi.Elem, "next of carry")
+			v.alike(c.Next, c.Phi, "next of carry")
+			if c.Out.Vec != c.Phi.Vec {
+				v.fail("result of carry %s: one is a vector, one a scalar", c.Out)
+			}
 		}
 	})
 	v.leave(n)
@@ -369,7 +450,7 @@ func writes(body []Stmt, into []*Buffer) []*Buffer {
 }
 
 func (v *verifier) branch(s *If) {
-	v.use(s.Cond, Bool, "condition")
+	v.scalar(s.Cond, Bool, "condition")
 	for _, m := range s.Merge {
 		if m == nil || m.Dst == nil || m.Then == nil || m.Else == nil {
 			v.fail("a merge is not complete")
@@ -378,12 +459,12 @@ func (v *verifier) branch(s *If) {
 	}
 	v.block(s.Then, func() {
 		for _, m := range s.Merge {
-			v.use(m.Then, m.Dst.Elem, "merge")
+			v.alike(m.Then, m.Dst, "merge")
 		}
 	})
 	v.block(s.Else, func() {
 		for _, m := range s.Merge {
-			v.use(m.Else, m.Dst.Elem, "merge")
+			v.alike(m.Else, m.Dst, "merge")
 		}
 	})
 	for _, m := range s.Merge {

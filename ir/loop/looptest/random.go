@@ -134,7 +134,7 @@ func (g *random) pick(e loop.Elem) *loop.Val {
 func (g *random) op() {
 	op := loop.Op(g.r.IntN(len(loop.Table)))
 	in := &loop.Table[op]
-	if len(in.Forms) == 0 {
+	if len(in.Forms) == 0 || in.Native {
 		return
 	}
 	f := in.Forms[g.r.IntN(len(in.Forms))]
