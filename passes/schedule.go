@@ -250,7 +250,11 @@ func (fr *frame) reuse(k *kernel, v *ir.Value, args, out []*place, j int) *place
 // call appends a call of k.
 func (fr *frame) call(k *kernel, args, out []*place) error {
 	fr.mem.now++
-	c := &loop.Call{Kernel: fr.share(k.Kernel)}
+	shared, err := fr.share(k)
+	if err != nil {
+		return err
+	}
+	c := &loop.Call{Kernel: shared}
 	fr.mem.calls[fr.mem.now] = c.Kernel
 	var places []*place
 	for _, i := range k.params {
@@ -279,15 +283,15 @@ func (fr *frame) call(k *kernel, args, out []*place) error {
 }
 
 // share returns the kernel of the program that is equal to k.
-func (s *scheduler) share(k *loop.Kernel) *loop.Kernel {
-	key := kernelKey(k)
+func (s *scheduler) share(k *kernel) (*loop.Kernel, error) {
+	key := kernelKey(k.Kernel)
 	if x := s.shared[key]; x != nil {
-		return x
+		return x, nil
 	}
 	k.Name = s.name(k.Name)
-	s.shared[key] = k
-	s.out.Kernels = append(s.out.Kernels, k)
-	return k
+	s.shared[key] = k.Kernel
+	s.out.Kernels = append(s.out.Kernels, k.Kernel)
+	return k.Kernel, s.natives(k)
 }
 
 // kernelKey is the text of k without names.

@@ -22,8 +22,8 @@ type dotEmitter struct {
 	split  bool            // tiles of one element: its sum in several parts
 }
 
-// contraction emits a group around a dot.
-func (b *kernelBuilder) contraction(p *plan) {
+// newDot begins the contraction of p.
+func (b *kernelBuilder) newDot(p *plan) *dotEmitter {
 	d := &dotEmitter{kernelBuilder: b, p: p, f: p.form, at: map[rune]loop.Index{}, kept: p.output[p.dot]}
 	d.spec, _ = ops.ParseContraction(ops.Spec.Of(p.dot))
 	for _, v := range p.members {
@@ -31,6 +31,12 @@ func (b *kernelBuilder) contraction(p *plan) {
 			d.finish = append(d.finish, v)
 		}
 	}
+	return d
+}
+
+// contraction emits a group around a dot.
+func (b *kernelBuilder) contraction(p *plan) {
+	d := b.newDot(p)
 	inRegisters := d.f.kind == tiles || len(d.f.columns) == 0
 	if !inRegisters {
 		d.sum = d.home()

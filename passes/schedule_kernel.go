@@ -33,6 +33,8 @@ type kernel struct {
 	// updates[j] is the parameter that has to be in the memory of result j
 	// before the kernel runs, which then writes a part of it; -1 for none.
 	updates []int
+	// again begins the kernel anew, for a native form.
+	again func() (*kernelBuilder, *plan)
 }
 
 // inPlace reports whether result j may be written over parameter i.
@@ -59,6 +61,26 @@ type kernelBuilder struct {
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as
 // the views say.
 func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*kernel, error) {
+	b, p := newKernelBuilder(name, doc, body, params, results)
+	switch p.kind {
+	case rows:
+		b.rows(p)
+	case columns:
+		b.columns(p)
+	case contraction:
+		b.contraction(p)
+	default:
+		b.naive()
+	}
+	k, err := b.finish()
+	if err == nil {
+		k.again = func() (*kernelBuilder, *plan) { return newKernelBuilder(name, doc, body, params, results) }
+	}
+	return k, err
+}
+
+// newKernelBuilder has the buffers of a group, and a plan for it.
+func newKernelBuilder(name, doc string, body *ir.Func, params, results []view) (*kernelBuilder, *plan) {
 	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}, over: map[*ir.Value]bool{}}
 	b.K.Doc = doc
 	names := bufferNames{}
@@ -84,17 +106,7 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 			b.bind(p, nil, b.ConvertTo(loop.I32, b.counter(c)))
 		}
 	}
-	switch p := planBody(body, b.in); p.kind {
-	case rows:
-		b.rows(p)
-	case columns:
-		b.columns(p)
-	case contraction:
-		b.contraction(p)
-	default:
-		b.naive()
-	}
-	return b.finish()
+	return b, planBody(body, b.in)
 }
 
 // counter is the kernel's integer for the loop over the given variable.

@@ -72,7 +72,8 @@ func (b Bound) String() string {
 	return b.Dim.String()
 }
 
-// String prints k in the form that ParseKernel reads: one statement a line.
+// String prints k in the form that ParseKernel reads: one statement a line, its
+// native forms after it.
 //
 //	// y = max(x, 0) (mlp.lm:3:5)
 //	kernel relu {
@@ -89,6 +90,10 @@ func (b Bound) String() string {
 func (k *Kernel) String() string {
 	p := &printer{}
 	p.kernel(k)
+	for _, n := range k.Native {
+		p.b.WriteString("native " + n.Target.Name + " ")
+		p.kernel(n.Kernel)
+	}
 	return p.b.String()
 }
 
@@ -139,10 +144,6 @@ func (p *printer) kernel(k *Kernel) {
 	p.block(k.Body)
 	p.depth--
 	p.line("}")
-	for _, n := range k.Native {
-		p.b.WriteString("native " + n.Target.Name + " ")
-		p.kernel(n.Kernel)
-	}
 }
 
 func (p *printer) block(body []Stmt) {

@@ -24,6 +24,8 @@ type Memory struct {
 	Dims map[string]int
 	Wide bool // the build with -float f64
 	Mem  map[Place]Mem
+	// Target runs the native forms for it where there are some.
+	Target *Target
 	// Poison fills an arena that the run allocates with NaN and large negative
 	// numbers, so that reading what was not written shows.
 	Poison bool
@@ -98,7 +100,11 @@ func (m *Memory) call(s *Call, vars map[string]int) error {
 	k := m.compiled[s.Kernel]
 	if k == nil {
 		var err error
-		if k, err = Compile(s.Kernel, m.Dims, m.Wide); err != nil {
+		form := s.Kernel
+		if n := form.For(m.Target); n != nil {
+			form = n
+		}
+		if k, err = Compile(form, m.Dims, m.Wide); err != nil {
 			return err
 		}
 		m.compiled[s.Kernel] = k

@@ -138,3 +138,24 @@ func (k *Kernel) Arguments() []*Buffer {
 	}
 	return k.Bufs[:n]
 }
+
+// Transpose transposes a square of Lanes vectors: lane l of row r becomes lane r
+// of row l.
+func (b *Builder) Transpose(rows []*Val) []*Val {
+	// Fours of lanes of fours of rows: column c of each, for the rows from r on.
+	fours := make([]*Val, Lanes)
+	for r := 0; r < Lanes; r += 4 {
+		low, high := b.Do(UnpackLow, rows[r], rows[r+1]), b.Do(UnpackHigh, rows[r], rows[r+1])
+		low2, high2 := b.Do(UnpackLow, rows[r+2], rows[r+3]), b.Do(UnpackHigh, rows[r+2], rows[r+3])
+		fours[r], fours[r+1] = b.Do(PairLow, low, low2), b.Do(PairHigh, low, low2)
+		fours[r+2], fours[r+3] = b.Do(PairLow, high, high2), b.Do(PairHigh, high, high2)
+	}
+	out := make([]*Val, Lanes)
+	for c := range 4 {
+		even, odd := b.Do(QuadEven, fours[c], fours[4+c]), b.Do(QuadOdd, fours[c], fours[4+c])
+		even2, odd2 := b.Do(QuadEven, fours[8+c], fours[12+c]), b.Do(QuadOdd, fours[8+c], fours[12+c])
+		out[c], out[8+c] = b.Do(QuadEven, even, even2), b.Do(QuadOdd, even, even2)
+		out[4+c], out[12+c] = b.Do(QuadEven, odd, odd2), b.Do(QuadOdd, odd, odd2)
+	}
+	return out
+}

@@ -1,0 +1,353 @@
+package passes
+
+import (
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// piece emits one panel of columns for some rows.
+func (g *gemm) piece(panel *loop.Val) {
+	extent, width := g.extent(g.col), g.width()
+	g.lo = loop.At(panel).Scale(loop.N(width))
+	full, rest := func() {
+		g.columns, g.masks = loop.Bound{Dim: loop.N(width)}, make([]*loop.Val, g.shape.vectors)
+		g.panelOfColumns()
+	}, func() {
+		g.tail()
+		g.panelOfColumns()
+	}
+	n, known := extent.Const()
+	switch {
+	case known && n%width == 0:
+		full()
+	case known && n < width:
+		rest()
+	default:
+		g.choose(g.Do(loop.Lt, panel, g.SizeOf(extent.FloorDiv(loop.N(width)))), full, rest)
+	}
+}
+
+// choose emits one of two branches; what they set in g is forgotten.
+func (g *gemm) choose(cond *loop.Val, then, els func()) {
+	branch := func(f func()) func() []*loop.Val {
+		return func() []*loop.Val {
+			outer, at := *g, g.at
+			g.at = map[rune]loop.Index{}
+			for r, x := range at {
+				g.at[r] = x
+			}
+			f()
+			*g = outer
+			return nil
+		}
+	}
+	g.If(cond, branch(then), branch(els))
+}
+
+// tail makes the last panel, with fewer columns than the others.
+func (g *gemm) tail() {
+	extent := g.extent(g.col)
+	if n, ok := extent.Const(); ok {
+		n %= g.width()
+		g.columns = loop.Bound{Dim: loop.N(n)}
+		g.masks = make([]*loop.Val, (n+loop.Lanes-1)/loop.Lanes)
+		if r := n % loop.Lanes; r > 0 {
+			g.masks[len(g.masks)-1] = g.Do(loop.First, g.SizeOf(loop.N(r)))
+		}
+		return
+	}
+	n := g.SizeOf(extent.Sub(extent.FloorDiv(loop.N(g.width())).MulN(g.width())))
+	g.columns = loop.Bound{Val: n}
+	g.masks = make([]*loop.Val, g.shape.vectors)
+	for i := range g.masks {
+		g.masks[i] = g.Do(loop.First, g.Do(loop.Sub, n, g.SizeOf(loop.N(i*loop.Lanes))))
+	}
+}
+
+// panelOfColumns emits all rows of the piece for the current columns.
+func (g *gemm) panelOfColumns() {
+	switch {
+	case g.shape.few && g.shape.many:
+		rows := loop.N(1)
+		for _, r := range g.shape.inside {
+			rows = rows.Mul(g.extent(r))
+		}
+		g.choose(g.Do(loop.Lt, g.SizeOf(rows), g.SizeOf(loop.N(packRows))), g.fewRows, g.manyRows)
+	case g.shape.few:
+		g.fewRows()
+	default:
+		g.manyRows()
+	}
+}
+
+// packRows reads the vector operand where it is.
+func (g *gemm) fewRows() {
+	last := g.sums[len(g.sums)-1]
+	g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
+	if !g.contiguous(g.col) && g.contiguous(last) && g.stride(1-g.vector, last).Is(1) {
+		g.dots()
+		return
+	}
+	g.panel = nil
+	g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+}
+
+// manyRows copies the panel first, if that pays.
+func (g *gemm) manyRows() {
+	first := g.sums[0]
+	if g.panel != nil && g.contiguous(g.col) && g.columns.Val == nil && g.extent(g.col).Sub(loop.N(g.width())).Is(0) && g.rowsFollow() {
+		g.panel = nil // it is a panel already
+	}
+	if g.panel == nil || g.shape.sums == 0 {
+		g.from, g.to = nil, loop.Bound{Dim: g.extent(first)}
+		if g.panel != nil {
+			g.pack()
+		}
+		g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+		return
+	}
+	g.clear()
+	n := g.shape.sums
+	end := g.SizeOf(g.extent(first))
+	step := g.SizeOf(loop.N(n))
+	g.For(letterName(first), loop.Bound{}, loop.Bound{Dim: ceil(g.extent(first), n)}, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
+		g.from = g.Do(loop.Mul, i, step)
+		g.to = loop.Bound{Val: g.Do(loop.Min, g.Do(loop.Add, g.from, step), end)}
+		g.pack()
+		g.rowTiles(func(t rowTile) {
+			sums := g.sumTile(t, g.loadTile(t))
+			g.storeTile(t.local, t, sums)
+		})
+		return nil
+	})
+	g.rowTiles(func(t rowTile) { g.follows(t, t.local) })
+}
+
+// rowsFollow reports whether the rows of the vector operand follow each other
+// without gaps.
+func (g *gemm) rowsFollow() bool {
+	n := g.extent(g.col)
+	for i := len(g.sums) - 1; i >= 0; i-- {
+		if !g.stride(g.vector, g.sums[i]).Eq(n) {
+			return false
+		}
+		n = n.Mul(g.extent(g.sums[i]))
+	}
+	return true
+}
+
+func letterName(r rune) string { return strings.ToLower(string(r)) }
+
+// A rowTile is some rows of a piece: n indices of a letter from at on, each
+// with all indices of inner if that is set.
+type rowTile struct {
+	letter rune // 0: the piece has one row
+	inner  rune
+	at     loop.Index
+	n      int
+	each   int        // rows of one index of letter
+	local  loop.Index // the number of the first row within the piece
+}
+
+func (t rowTile) rows() int { return t.n * t.each }
+
+// set makes row j of t the current one.
+func (g *gemm) set(t rowTile, j int) {
+	if t.letter == 0 {
+		return
+	}
+	g.at[t.letter] = t.at.Add(loop.AtDim(loop.N(j / t.each)))
+	if t.inner != 0 {
+		g.at[t.inner] = loop.AtDim(loop.N(j % t.each))
+	}
+}
+
+// rowTiles covers the rows of a piece with tiles.
+func (g *gemm) rowTiles(body func(t rowTile)) {
+	in := g.shape.inside
+	if len(in) == 0 {
+		body(rowTile{n: 1, each: 1})
+		return
+	}
+	t := rowTile{letter: in[len(in)-1], each: 1}
+	outer := in[:len(in)-1]
+	if n := constant(g.extent(t.letter)); len(outer) > 0 && 2*n <= g.shape.rows {
+		t.inner, t.letter, t.each = t.letter, outer[len(outer)-1], n
+		outer = outer[:len(outer)-1]
+	}
+	var rec func(i int, local loop.Index)
+	rec = func(i int, local loop.Index) {
+		r := t.letter
+		if i < len(outer) {
+			r = outer[i]
+		}
+		from, to, base := loop.Bound{}, loop.Bound{Dim: g.extent(r)}, loop.Index{}
+		if i == 0 && g.shape.block > 0 {
+			from, to = g.blockRange(r)
+			base = loop.At(from.Val).Scale(loop.N(-1))
+		}
+		per := loop.N(t.each)
+		if i < len(outer) {
+			per = per.Mul(g.extent(t.letter))
+			for _, x := range outer[i+1:] {
+				per = per.Mul(g.extent(x))
+			}
+			g.For(letterName(r), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+				g.at[r] = loop.At(x)
+				rec(i+1, local.Add(base.Add(loop.At(x)).Scale(per)))
+				return nil
+			})
+			return
+		}
+		g.tiles1(r, from, to, max(1, g.shape.rows/t.each), func(x *loop.Val, n int) {
+			u := t
+			u.at, u.n = loop.At(x), n
+			u.local = local.Add(base.Add(loop.At(x)).Scale(per))
+			body(u)
+		})
+	}
+	rec(0, loop.Index{})
+}
+
+// blockRange is the range of r in the piece.
+func (g *gemm) blockRange(r rune) (from, to loop.Bound) {
+	n := g.SizeOf(loop.N(g.shape.block))
+	lo := g.Do(loop.Mul, g.block, n)
+	hi := g.Do(loop.Add, lo, n)
+	if c, ok := g.extent(r).Const(); !ok || c%g.shape.block != 0 {
+		hi = g.Do(loop.Min, hi, g.SizeOf(g.extent(r)))
+	}
+	return loop.Bound{Val: lo}, loop.Bound{Val: hi}
+}
+
+// tiles1 covers a range with steps of at most n: of two sizes where the range
+// is known, so that there is no small rest; else of n and smaller ones.
+func (g *gemm) tiles1(r rune, from, to loop.Bound, n int, body func(x *loop.Val, n int)) {
+	step := func(from, to loop.Bound, n int) loop.Bound {
+		var after *loop.Val
+		g.steps(letterName(r), from, to, n, nil, &after, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+			body(x, n)
+			return nil
+		})
+		return loop.Bound{Val: after}
+	}
+	size, known := to.Dim.Const()
+	if from.Val != nil {
+		c, ok := g.extent(r).Const()
+		size, known = g.shape.block, ok && c%g.shape.block == 0
+	}
+	if known {
+		count := (size + n - 1) / n
+		small, more := size/count, size%count
+		if more > 0 { // the first ones have a row more
+			end := loop.Bound{Dim: loop.N(more * (small + 1))}
+			if from.Val != nil {
+				end = loop.Bound{Val: g.Do(loop.Add, from.Val, g.SizeOf(end.Dim))}
+			}
+			from = step(from, end, small+1)
+		}
+		if small > 0 {
+			step(from, to, small)
+		}
+		return
+	}
+	for ; n > 1; n = (n + 2) / 4 {
+		from = step(from, to, n)
+	}
+	step(from, to, 1)
+}
+
+// grid of sums
+
+func (g *gemm) zeros(t rowTile) []*loop.Val {
+	acc := make([]*loop.Val, t.rows()*len(g.masks))
+	for i := range acc {
+		acc[i] = g.ConstVec(loop.F32, 0)
+	}
+	return acc
+}
+
+// inTile is the place of vector v of a row of the tile memory.
+func (g *gemm) inTile(row loop.Index, v int) loop.Index {
+	return row.Scale(loop.N(g.width())).Add(loop.AtDim(loop.N(v * loop.Lanes)))
+}
+
+func (g *gemm) loadTile(t rowTile) []*loop.Val {
+	var acc []*loop.Val
+	for j := range t.rows() {
+		for v := range g.masks {
+			acc = append(acc, g.LoadVec(g.tile, g.inTile(t.local.Add(loop.AtDim(loop.N(j))), v), nil))
+		}
+	}
+	return acc
+}
+
+func (g *gemm) storeTile(row loop.Index, t rowTile, acc []*loop.Val) {
+	for j := range t.rows() {
+		for v := range g.masks {
+			g.StoreVec(g.tile, g.inTile(row.Add(loop.AtDim(loop.N(j))), v), acc[j*len(g.masks)+v], nil)
+		}
+	}
+}
+
+// clear sets the sums of all rows to 0.
+func (g *gemm) clear() {
+	g.rowTiles(func(t rowTile) { g.storeTile(t.local, t, g.zeros(t)) })
+}
+
+// finishTile stores a tile of sums and what follows from it.
+func (g *gemm) finishTile(t rowTile, acc []*loop.Val) {
+	v := g.p.dot
+	if len(g.finish) == 0 && len(g.out[v]) == 1 && g.outStride(g.col).Is(1) {
+		for j := range t.rows() {
+			g.set(t, j)
+			for i, mask := range g.masks {
+				g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(i * loop.Lanes)))
+				g.StoreVec(g.out[v][0].buf, g.out[v][0].address(g.index(2)), acc[j*len(g.masks)+i], mask)
+			}
+		}
+		return
+	}
+	g.storeTile(loop.Index{}, t, acc)
+	g.follows(t, loop.Index{})
+}
+
+// outStride is the distance of neighbours along r where the result goes.
+func (g *gemm) outStride(r rune) ir.Dim {
+	i := strings.IndexRune(g.spec.Out, r)
+	return g.out[g.p.dot][0].strides[i]
+}
+
+// follows computes what follows from the sums of t, which are in the tile
+// memory from the given row on.
+func (g *gemm) follows(t rowTile, row loop.Index) {
+	element := func(row loop.Index) {
+		g.For("j", loop.Bound{}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
+			g.at[g.col] = g.lo.Add(loop.At(j))
+			idx := g.index(2)
+			x := g.Load(g.tile, row.Scale(loop.N(g.width())).Add(loop.At(j)))
+			g.bind(g.p.dot, idx, x)
+			g.follow()
+			g.store(g.p.dot, idx, x)
+			return nil
+		})
+	}
+	if t.letter == 0 {
+		element(row)
+		return
+	}
+	g.Range("row", loop.N(t.n), func(i *loop.Val) {
+		g.at[t.letter] = t.at.Add(loop.At(i))
+		row := row.Add(loop.At(i).Scale(loop.N(t.each)))
+		if t.inner == 0 {
+			element(row)
+			return
+		}
+		g.Range(letterName(t.inner), loop.N(t.each), func(k *loop.Val) {
+			g.at[t.inner] = loop.At(k)
+			element(row.Add(loop.At(k)))
+		})
+	})
+}

@@ -1,0 +1,282 @@
+package passes
+
+import (
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// sumTile adds the products of all summed letters to the sums of t.
+func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
+	return g.overSums(4, acc, func(acc []*loop.Val) []*loop.Val {
+		vectors := make([]*loop.Val, len(g.masks))
+		for v, mask := range g.masks {
+			vectors[v] = g.vectorAt(v, mask)
+		}
+		next := make([]*loop.Val, len(acc))
+		for j := range t.rows() {
+			g.set(t, j)
+			x := g.Do(loop.Splat, g.Load(g.buf[1-g.vector], g.address(1-g.vector)))
+			for v, y := range vectors {
+				i := j*len(vectors) + v
+				next[i] = g.Do(loop.FMA, x, y, acc[i])
+			}
+		}
+		return next
+	})
+}
+
+// vectorAt loads vector v of the columns for the current summed letters.
+func (g *gemm) vectorAt(v int, mask *loop.Val) *loop.Val {
+	if g.panel != nil {
+		return g.LoadVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), nil)
+	}
+	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
+	return g.LoadVec(g.buf[g.vector], g.address(g.vector), mask)
+}
+
+// inPanel is the place in the panel of a column for the current summed letters.
+func (g *gemm) inPanel(column loop.Dim) loop.Index {
+	row := g.at[g.sums[0]]
+	if g.from != nil {
+		row = row.Add(loop.At(g.from).Scale(loop.N(-1)))
+	}
+	for _, r := range g.sums[1:] {
+		row = row.Scale(g.extent(r)).Add(g.at[r])
+	}
+	return row.Scale(loop.N(g.width())).Add(loop.AtDim(column))
+}
+
+// overSums runs body for all summed letters of the panel in order, unrolled
+// along the last one.
+func (g *gemm) overSums(unroll int, acc []*loop.Val, body func(acc []*loop.Val) []*loop.Val) []*loop.Val {
+	var rec func(i int, acc []*loop.Val) []*loop.Val
+	rec = func(i int, acc []*loop.Val) []*loop.Val {
+		r := g.sums[i]
+		from, to := g.sumRange(i)
+		if i < len(g.sums)-1 {
+			return g.For(letterName(r), from, to, 1, acc, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+				g.at[r] = loop.At(k)
+				return rec(i+1, phi)
+			})
+		}
+		several := func(at loop.Index, n int, acc []*loop.Val) []*loop.Val {
+			for k := range n {
+				g.at[r] = at.Add(loop.AtDim(loop.N(k)))
+				acc = body(acc)
+			}
+			return acc
+		}
+		size, known := to.Dim.Const()
+		known = known && from.Val == nil && to.Val == nil
+		if known && size <= unroll {
+			return several(loop.Index{}, size, acc)
+		}
+		var after *loop.Val
+		acc = g.steps(letterName(r), from, to, unroll, acc, &after, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+			return several(loop.At(k), unroll, phi)
+		})
+		if known && size%unroll == 0 {
+			return acc
+		}
+		if known {
+			return several(loop.AtDim(loop.N(size-size%unroll)), size%unroll, acc)
+		}
+		return g.For(letterName(r), loop.Bound{Val: after}, to, 1, acc, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+			return several(loop.At(k), 1, phi)
+		})
+	}
+	return rec(0, acc)
+}
+
+// sumRange is the range of summed letter i in the panel.
+func (g *gemm) sumRange(i int) (from, to loop.Bound) {
+	if i > 0 {
+		return loop.Bound{}, loop.Bound{Dim: g.extent(g.sums[i])}
+	}
+	return loop.Bound{Val: g.from}, g.to
+}
+
+// pack copies the columns of the piece into the panel, rows of sums one after
+// the other.
+func (g *gemm) pack() {
+	last := len(g.sums) - 1
+	if !g.contiguous(g.col) && g.contiguous(g.sums[last]) {
+		g.transpose()
+		return
+	}
+	g.overSums(1, nil, func([]*loop.Val) []*loop.Val {
+		if !g.contiguous(g.col) {
+			g.For("j", loop.Bound{}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
+				g.at[g.col] = g.lo.Add(loop.At(j))
+				g.Store(g.panel, g.inPanel(loop.Dim{}).Add(loop.At(j)), g.Load(g.buf[g.vector], g.address(g.vector)))
+				return nil
+			})
+			return nil
+		}
+		for v, mask := range g.masks {
+			g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
+			g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), g.LoadVec(g.buf[g.vector], g.address(g.vector), mask), nil)
+		}
+		return nil
+	})
+}
+
+// transpose is pack for an operand in which the last summed letter is
+// contiguous: blocks of 16 columns and 16 sums, transposed in registers.
+func (g *gemm) transpose() {
+	last := len(g.sums) - 1
+	var rec func(i int)
+	rec = func(i int) {
+		r := g.sums[i]
+		from, to := g.sumRange(i)
+		if i < last {
+			g.For(letterName(r), from, to, 1, nil, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
+				g.at[r] = loop.At(k)
+				rec(i + 1)
+				return nil
+			})
+			return
+		}
+		block := func(at loop.Index, mask *loop.Val) {
+			for v, columns := range g.masks {
+				g.at[r] = at
+				g.storeTransposed(at, v, g.transposed(v, columns, mask))
+			}
+		}
+		var after *loop.Val
+		g.steps(letterName(r), from, to, loop.Lanes, nil, &after, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
+			block(loop.At(k), nil)
+			return nil
+		})
+		if c, ok := to.Dim.Const(); ok && from.Val == nil && to.Val == nil && c%loop.Lanes == 0 {
+			return
+		}
+		end := to.Val
+		if end == nil {
+			end = g.SizeOf(to.Dim)
+		}
+		rest := g.Do(loop.Sub, end, after)
+		// Where nothing is left this does no harm: the rows are not touched.
+		block(loop.At(after), g.Do(loop.First, rest))
+	}
+	rec(0)
+}
+
+// transposed loads 16 columns along the sums and transposes them. Columns that
+// do not exist, and sums that mask leaves out, are 0.
+func (g *gemm) transposed(v int, columns, mask *loop.Val) []*loop.Val {
+	rows := make([]*loop.Val, loop.Lanes)
+	for q := range rows {
+		column := loop.AtDim(loop.N(v*loop.Lanes + q))
+		only := mask
+		if columns != nil {
+			here := g.columns.Val
+			if here == nil {
+				here = g.SizeOf(g.columns.Dim)
+			}
+			if n, ok := g.columns.Dim.Const(); ok && g.columns.Val == nil && v*loop.Lanes+q >= n {
+				rows[q] = g.ConstVec(loop.F32, 0)
+				continue
+			} else if !ok || g.columns.Val != nil {
+				exists := g.Do(loop.Splat, g.Do(loop.Lt, g.SizeOf(column.Off), here))
+				if only == nil {
+					only = exists
+				} else {
+					only = g.Do(loop.And, only, exists)
+				}
+			}
+		}
+		g.at[g.col] = g.lo.Add(column)
+		rows[q] = g.LoadVec(g.buf[g.vector], g.address(g.vector), only)
+	}
+	return g.Transpose(rows)
+}
+
+// storeTransposed writes rows of the panel. The panel has room for rows behind
+// its end; those of the next index of an outer letter are written later.
+func (g *gemm) storeTransposed(at loop.Index, v int, rows []*loop.Val) {
+	r := g.sums[len(g.sums)-1]
+	for q, x := range rows {
+		g.at[r] = at.Add(loop.AtDim(loop.N(q)))
+		g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), x, nil)
+	}
+}
+
+// dots is the contraction for few rows where both operands are contiguous along
+// the last summed letter: sums of vectors along it, added up at the end.
+func (g *gemm) dots() {
+	span := g.target.Span()
+	g.rowTiles4(func(t rowTile) {
+		n := max(1, 8/(span*t.rows()))
+		columns := func(j *loop.Val, n int) {
+			acc := make([]*loop.Val, t.rows()*n)
+			for i := range acc {
+				acc[i] = g.ConstVec(loop.F32, 0)
+			}
+			for i, x := range g.overVectors(acc, func(mask *loop.Val, acc []*loop.Val) []*loop.Val {
+				ys := make([]*loop.Val, n)
+				for c := range ys {
+					g.at[g.col] = g.lo.Add(loop.At(j)).Add(loop.AtDim(loop.N(c)))
+					ys[c] = g.LoadVec(g.buf[g.vector], g.address(g.vector), mask)
+				}
+				next := make([]*loop.Val, len(acc))
+				for r := range t.rows() {
+					g.set(t, r)
+					x := g.LoadVec(g.buf[1-g.vector], g.address(1-g.vector), mask)
+					for c, y := range ys {
+						next[r*n+c] = g.Do(loop.FMA, x, y, acc[r*n+c])
+					}
+				}
+				return next
+			}) {
+				row := t.local.Add(loop.AtDim(loop.N(i / n)))
+				g.Store(g.tile, row.Scale(loop.N(g.width())).Add(loop.At(j)).Add(loop.AtDim(loop.N(i%n))), g.Do(loop.AddAcross, x))
+			}
+		}
+		var after *loop.Val
+		g.steps("j", loop.Bound{}, g.columns, n, nil, &after, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
+			columns(j, n)
+			return nil
+		})
+		if c, ok := g.columns.Dim.Const(); n > 1 && !(g.columns.Val == nil && ok && c%n == 0) {
+			g.For("j", loop.Bound{Val: after}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
+				columns(j, 1)
+				return nil
+			})
+		}
+	})
+	g.rowTiles4(func(t rowTile) { g.follows(t, t.local) })
+}
+
+// rowTiles4 is rowTiles with tiles of few rows.
+func (g *gemm) rowTiles4(body func(t rowTile)) {
+	rows := g.shape.rows
+	g.shape.rows = min(rows, 4)
+	g.rowTiles(body)
+	g.shape.rows = rows
+}
+
+// overVectors runs body for all summed letters, the last one by vectors.
+func (g *gemm) overVectors(acc []*loop.Val, body func(mask *loop.Val, acc []*loop.Val) []*loop.Val) []*loop.Val {
+	var rec func(i int, acc []*loop.Val) []*loop.Val
+	rec = func(i int, acc []*loop.Val) []*loop.Val {
+		r := g.sums[i]
+		from, to := g.sumRange(i)
+		if i < len(g.sums)-1 {
+			return g.For(letterName(r), from, to, 1, acc, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+				g.at[r] = loop.At(k)
+				return rec(i+1, phi)
+			})
+		}
+		var after *loop.Val
+		acc = g.steps(letterName(r), from, to, loop.Lanes, acc, &after, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+			g.at[r] = loop.At(k)
+			return body(nil, phi)
+		})
+		if c, ok := to.Dim.Const(); ok && c%loop.Lanes == 0 {
+			return acc
+		}
+		g.at[r] = loop.At(after)
+		return body(g.Do(loop.First, g.Do(loop.Sub, g.SizeOf(to.Dim), after)), acc)
+	}
+	return rec(0, acc)
+}

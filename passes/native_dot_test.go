@@ -1,0 +1,162 @@
+package passes
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/ir/ops"
+)
+
+// A contraction that is tested: extents by letter, symbols for capitals.
+type dotCase struct {
+	spec string
+	dims map[rune]ir.Dim
+	env  map[string]int
+}
+
+func dotCases() []dotCase {
+	n := func(sizes ...int) map[rune]ir.Dim {
+		m := map[rune]ir.Dim{}
+		for i, s := range sizes {
+			m[rune('a'+i)] = loop.N(s)
+		}
+		return m
+	}
+	sym := func(m map[rune]ir.Dim, r rune, s string) map[rune]ir.Dim { m[r] = loop.Sym(s); return m }
+	var out []dotCase
+	for _, spec := range []string{"ab,bc->ac", "ab,cb->ac", "ba,bc->ac", "ba,cb->ac"} {
+		for _, s := range [][]int{{1, 5, 3}, {1, 40, 100}, {7, 33, 65}, {30, 16, 32}, {53, 100, 80}, {64, 64, 10}, {13, 17, 1}, {24, 48, 96}} {
+			out = append(out, dotCase{spec, n(s...), nil})
+		}
+		for _, size := range []int{1, 23, 24, 61} {
+			out = append(out,
+				dotCase{spec, sym(n(0, 20, 50), 'a', "M"), map[string]int{"M": size}},
+				dotCase{spec, sym(n(30, 20, 0), 'c', "N"), map[string]int{"N": size}},
+				dotCase{spec, sym(n(30, 0, 40), 'b', "K"), map[string]int{"K": size}})
+		}
+		out = append(out, dotCase{spec, n(30, 3100, 33), nil}, dotCase{spec, sym(n(530, 0, 33), 'b', "K"), map[string]int{"K": 1030}})
+	}
+	out = append(out,
+		dotCase{"abc,cd->abd", n(3, 5, 20, 40), nil},
+		dotCase{"abd,cd->abc", n(3, 5, 20, 40), nil},
+		dotCase{"abd,abc->cd", n(3, 50, 20, 40), nil},
+		dotCase{"acbe,adbe->abcd", n(2, 30, 3, 40, 16), nil}, // attention scores
+		dotCase{"acbe,aecd->acbd", n(2, 30, 3, 40, 16), nil}, // weighted values
+		dotCase{"acbe,aecd->abcd", n(2, 30, 3, 40, 16), nil}, // into another layout
+		dotCase{"abcd,dae->bce", n(3, 40, 5, 7, 33), nil},    // two summed letters
+		dotCase{"abcd,abce->de", n(2, 5, 7, 20, 33), nil},    // three
+		dotCase{"abcd,bde->ace", n(3, 2, 4, 20, 33), nil},    // rows that do not join
+		dotCase{"abc,c->ab", n(3, 5, 20), nil},               // no letter of its own: portable
+		dotCase{"a,ab->b", n(50, 70), nil},                   // no rows
+		dotCase{"ab,ab->a", n(50, 70), nil},                  // a batch of sums: portable
+	)
+	return out
+}
+
+func (c dotCase) shape(letters string) []ir.Dim {
+	var out []ir.Dim
+	for _, r := range letters {
+		out = append(out, c.dims[r])
+	}
+	return out
+}
+
+// build is the contraction alone, or followed by a bias, an activation and the
+// sum with another tensor.
+func (c dotCase) build(t *testing.T, follow bool) *ir.Func {
+	return build(t, func(g ops.Graph) []*ir.Value {
+		spec, err := ops.ParseContraction(c.spec)
+		require.NoError(t, err)
+		x, y := g.Param("x", f32(0).WithShape(c.shape(spec.X)...)), g.Param("y", f32(0).WithShape(c.shape(spec.Y)...))
+		if !follow {
+			return []*ir.Value{g.Dot(c.spec, x, y)}
+		}
+		z := g.Param("z", f32(0).WithShape(c.shape(spec.Out)...))
+		v := g.Dot(c.spec, x, y)
+		return []*ir.Value{g.Add(g.Mul(v, z), z), v}
+	})
+}
+
+// Native forms of contractions agree with the portable kernel, with each other
+// to the bit, and for any split of their grids.
+func TestNativeDots(t *testing.T) {
+	native := 0
+	for _, c := range dotCases() {
+		for _, follow := range []bool{false, true} {
+			name := fmt.Sprintf("%s %v %v %v", c.spec, c.dims, c.env, follow)
+			r := rand.New(rand.NewPCG(7, 8))
+			out, err := Lower(program(c.build(t, follow)))
+			require.NoError(t, err, name)
+			for _, k := range out.Kernels {
+				if len(k.Native) == 0 {
+					continue
+				}
+				native++
+				checkNative(t, name, k, c.env, r)
+			}
+		}
+	}
+	assert.Greater(t, native, 150)
+}
+
+// checkNative compares the native forms of k with k.
+func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, r *rand.Rand) {
+	t.Helper()
+	args := kernelArgs(t, k, env, r)
+	poisonOuts(k, args)
+	require.NoError(t, loop.Run(k, env, false, args, nil), name)
+	want := outs(k, args)
+	var first []uint32
+	for _, n := range k.Native {
+		poisonOuts(k, args)
+		p, err := loop.Compile(n.Kernel, env, false)
+		require.NoError(t, err, name)
+		require.NoError(t, p.Run(args, nil), "%s\n%v", name, n.Kernel)
+		for i, y := range outs(k, args) {
+			closeTo(t, want[i], y, name+"\n"+n.Kernel.String())
+		}
+		got := bits(k, args)
+		if first == nil {
+			first = got
+		}
+		require.Equal(t, first, got, "%s: %s differs from the other target", name, n.Target.Name)
+		poisonOuts(k, args)
+		for lo := 0; lo < p.Grid(); {
+			hi := min(p.Grid(), lo+1+r.IntN(3))
+			require.NoError(t, p.RunRange(args, nil, lo, hi))
+			lo = hi
+		}
+		require.Equal(t, got, bits(k, args), "%s: the grid of %s cannot be split", name, n.Target.Name)
+	}
+}
+
+// outs copies the float outputs of k that are no scratch.
+func outs(k *loop.Kernel, args []loop.Mem) [][]float32 {
+	var out [][]float32
+	for i, b := range k.Bufs {
+		if y, ok := args[i].([]float32); ok && b.Out && b.Name[0] == 'y' {
+			out = append(out, append([]float32(nil), y...))
+		}
+	}
+	return out
+}
+
+func closeTo(t *testing.T, want, got []float32, name string) {
+	t.Helper()
+	most := 0.0
+	for _, x := range want {
+		most = max(most, math.Abs(float64(x)))
+	}
+	for i, x := range want {
+		if d := math.Abs(float64(x - got[i])); !(d <= 1e-5*most) {
+			require.Failf(t, "differs", "element %d: %g, portable %g\n%s", i, got[i], x, name)
+		}
+	}
+}
