@@ -133,30 +133,17 @@ func (p *plan) operandStride(x *ir.Value, axis int, see through) (ir.Dim, bool) 
 	return ir.Dim{}, true
 }
 
-// solveDot plans the contraction d: its operands may be computed where they are
-// asked for once, and pointwise values may follow it.
+// solveDot plans the contraction d, which pointwise values may follow. What its
+// operands need is in no group with it: an element of an operand is read many
+// times, best from memory.
 func (p *plan) solveDot(d *ir.Value, see through) bool {
-	p.kind, p.dot, p.before = contraction, d, map[*ir.Value]bool{}
-	needs := [2]map[*ir.Value]bool{p.closure(d.Args[0], see), p.closure(d.Args[1], see)}
-	rest := []*ir.Value{}
-	for _, v := range p.members {
-		if needs[0][v] || needs[1][v] {
-			p.before[v] = true
-			if p.output[v] {
-				return false
-			}
-			continue
-		}
-		rest = append(rest, v)
-	}
-	for _, v := range rest {
-		for _, r := range p.reads[v] {
-			if v != d && p.before[r.from] {
-				return false
-			}
+	p.kind, p.dot = contraction, d
+	for _, x := range d.Args {
+		if len(p.closure(x, see)) > 0 {
+			return false
 		}
 	}
-	c, loose := p.joinAxes(rest)
+	c, loose := p.joinAxes(p.members)
 	row, ok := c.axesOf(d)
 	if !ok {
 		return false
@@ -169,20 +156,15 @@ func (p *plan) solveDot(d *ir.Value, see through) bool {
 			k++
 		}
 	}
-	if !p.setRows(c, loose, rest, row, func(a valueAxis) ir.Dim { return extents[a] }) {
+	if !p.setRows(c, loose, p.members, row, func(a valueAxis) ir.Dim { return extents[a] }) {
 		return false
 	}
-	for _, v := range rest {
+	for _, v := range p.members {
 		if !p.inRow(v) {
 			return false
 		}
 	}
 	p.form = p.formOf(d, see)
-	for v := range p.before {
-		if p.form.kind != axpy || needs[p.form.vector][v] || len(p.form.columns) > 1 && costly(v, see) {
-			return false
-		}
-	}
 	return true
 }
 

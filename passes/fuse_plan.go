@@ -41,7 +41,6 @@ type plan struct {
 	avail   map[*ir.Value]int   // phase in which a member is known; a reduction runs in the phase before
 	phases  int                 // number of the last phase
 	dot     *ir.Value           // of contraction
-	before  map[*ir.Value]bool  // of contraction: what its operands need
 	form    *dotForm            // of contraction
 }
 

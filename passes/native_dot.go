@@ -10,7 +10,8 @@ import (
 // A gemm emits a contraction in vectors, for one target:
 //
 //	for each piece (batch, block of rows, panel of columns):
-//	  copy the panel of the vector operand into local memory, if that pays
+//	  copy the panel of the vector operand into local memory, if that pays,
+//	  and the rows of the scalar operand if they are computed
 //	  for tiles of rows × columns in registers:
 //	    for the summed letters:
 //	      tile[i][j] = fma(scalar operand[i], vector operand[j], tile[i][j])
@@ -22,19 +23,20 @@ import (
 type gemm struct {
 	*dotEmitter
 	target  *loop.Target
-	vector  int                // the operand that has col
-	operand [2]loop.Index      // addresses as sums over letters, in the counters of
-	letter  map[rune]*loop.Val // placeholders for letters in operand
-	buf     [2]*loop.Buffer
+	vector  int // the operand that has col
+	operand [2]operandForm
+	letter  map[rune]*loop.Val // placeholders for letters in operand addresses
+	parts   map[rune][]rune    // the letters that a joined one stands for, outermost first
 
 	col   rune
 	batch []rune // of the result, not of rows: outermost first
 	rows  []rune // of the result and the scalar operand alone
 	sums  []rune
 
-	shape tileShape
-	panel *loop.Buffer // the vector operand's columns of a piece; nil: it is read in place
-	tile  *loop.Buffer // sums of a tile, or of all rows of a piece
+	shape  tileShape
+	panel  *loop.Buffer // the vector operand's columns of a piece; nil: it is read in place
+	packed *loop.Buffer // the scalar operand's rows of a piece; nil: it is read in place
+	tile   *loop.Buffer // sums of a tile, or of all rows of a piece
 
 	// Of the piece that is being emitted:
 	block   *loop.Val   // number of the block of rows
@@ -45,98 +47,45 @@ type gemm struct {
 	to      loop.Bound  // and its end
 }
 
+// An operandForm is how an operand is read: from memory, at an address that is a
+// sum over letters, or by computing it.
+type operandForm struct {
+	computed bool
+	buf      *loop.Buffer
+	at       loop.Index
+}
+
 // nativeDot is the form of the contraction p for target t, or nil if there is
-// none: an operand is not plain memory, or no letter is innermost in the result
-// and in one operand alone.
+// none: no letter is innermost in the result and in one operand alone, or sizes
+// that local memory needs are not known.
 func (b *kernelBuilder) nativeDot(p *plan, t *loop.Target) *loop.Kernel {
-	g := &gemm{dotEmitter: b.newDot(p), target: t}
-	if !g.addresses() {
+	g := &gemm{dotEmitter: b.newDot(p), target: t, parts: map[rune][]rune{}}
+	g.joined = map[rune]ir.Dim{}
+	if !g.roles() || !g.addresses() {
 		return nil
 	}
-	g.joinLetters()
-	if !g.addresses() || !g.roles() {
-		return nil
-	}
-	if !g.pieces() {
+	g.join()
+	if !g.addresses() || !g.pieces() {
 		return nil
 	}
 	return g.K
 }
 
-// addresses finds the operands in memory.
-func (g *gemm) addresses() bool {
-	e := newEmitter("trial")
-	e.in = g.in
-	for v, known := range g.memo {
-		e.memo[v] = known
-	}
-	b := *g.kernelBuilder
-	b.emitter = e
-	t := *g.dotEmitter
-	t.kernelBuilder = &b
-	t.at = map[rune]loop.Index{}
-	g.letter = map[rune]*loop.Val{}
-	for r, x := range g.at {
-		t.at[r] = x
-	}
-	for _, r := range g.letters() {
-		g.letter[r] = e.NewVal(loop.Int, "")
-		t.at[r] = loop.At(g.letter[r])
-	}
-	for i := range g.operand {
-		e.K.Body = nil
-		t.operand(i)
-		if len(e.K.Body) != 1 {
-			return false
-		}
-		l, ok := e.K.Body[0].(*loop.Load)
-		if !ok || l.Buf.Elem != loop.F32 {
-			return false
-		}
-		g.operand[i], g.buf[i] = l.At, l.Buf
-	}
-	return true
-}
-
-// letters are those that still have an extent, of the result and summed.
-func (g *gemm) letters() []rune {
-	return slices.Concat(g.f.batch, g.f.rows, g.f.columns, g.f.summed)
-}
-
-// stride is the distance of neighbours along r in operand i.
-func (g *gemm) stride(i int, r rune) ir.Dim {
-	for _, t := range g.operand[i].Terms {
-		if t.Var == g.letter[r] {
-			return t.Coef
-		}
-	}
-	return ir.Dim{}
-}
-
-// address is where operand i has the element of the current letters.
-func (g *gemm) address(i int) loop.Index {
-	at := loop.Index{Off: g.operand[i].Off}
-	for _, t := range g.operand[i].Terms {
-		x := loop.At(t.Var)
-		for r, v := range g.letter {
-			if v == t.Var {
-				x = g.at[r]
+// roles gives each letter that has an extent its role.
+func (g *gemm) roles() bool {
+	long := func(letters string) (out []rune) {
+		for _, r := range letters {
+			if g.extent(r).Is(1) {
+				g.at[r] = loop.Index{}
+			} else {
+				out = append(out, r)
+				g.parts[r] = []rune{r}
 			}
 		}
-		at = at.Add(x.Scale(t.Coef))
+		return out
 	}
-	return at
-}
-
-// roles gives each letter its role.
-func (g *gemm) roles() bool {
-	var out []rune
-	for _, r := range g.spec.Out {
-		if slices.Contains(g.letters(), r) {
-			out = append(out, r)
-		}
-	}
-	g.sums = g.f.summed
+	out := long(g.spec.Out)
+	g.sums = long(g.spec.Summed())
 	if len(out) == 0 || len(g.sums) == 0 {
 		return false
 	}
@@ -158,12 +107,130 @@ func (g *gemm) roles() bool {
 	return true
 }
 
+// letters are all that loops run over.
+func (g *gemm) letters() []rune { return slices.Concat(g.batch, g.rows, []rune{g.col}, g.sums) }
+
+// trial has the same values in memory, emits into a kernel of its own, and has
+// a counter for each letter.
+func (g *gemm) trial() *dotEmitter {
+	e := newEmitter("trial")
+	e.in = g.in
+	for v, known := range g.memo {
+		e.memo[v] = known
+	}
+	b := *g.kernelBuilder
+	b.emitter = e
+	t := *g.dotEmitter
+	t.kernelBuilder = &b
+	t.at = map[rune]loop.Index{}
+	for r, x := range g.at {
+		t.at[r] = x
+	}
+	g.letter = map[rune]*loop.Val{}
+	for _, r := range g.letters() {
+		g.letter[r] = e.NewVal(loop.Int, "")
+		t.at[r] = loop.At(g.letter[r])
+	}
+	return &t
+}
+
+// addresses finds how the operands are read; false if that may fault.
+func (g *gemm) addresses() bool {
+	t := g.trial()
+	for i := range g.operand {
+		if g.operand[i].computed {
+			continue
+		}
+		t.K.Body = nil
+		t.operand(i)
+		if len(t.K.Body) == 1 {
+			if l, ok := t.K.Body[0].(*loop.Load); ok && l.Buf.Elem == loop.F32 {
+				g.operand[i] = operandForm{buf: l.Buf, at: l.At}
+				continue
+			}
+		}
+		fine := true
+		walk(t.K.Body, func(s loop.Stmt) {
+			in, ok := s.(*loop.Instr)
+			_, loops := s.(*loop.For)
+			fine = fine && !loops && !(ok && in.Op == loop.Check)
+		})
+		if !fine {
+			return false
+		}
+		g.operand[i] = operandForm{computed: true}
+	}
+	return true
+}
+
+// join makes one letter of two neighbours that are one run of memory in the
+// result, in what follows from it, and in the operands that are read in place.
+func (g *gemm) join() {
+	t := g.trial()
+	for i, o := range g.operand {
+		if !o.computed {
+			t.operand(i)
+		}
+	}
+	idx := t.index(2)
+	x := t.NewVal(g.p.dot.Type.Elem, "")
+	t.bind(g.p.dot, idx, x)
+	t.follow()
+	t.store(g.p.dot, idx, x)
+	lists := []*[]rune{&g.rows, &g.sums}
+	if !g.operand[0].computed && !g.operand[1].computed {
+		lists = append(lists, &g.batch)
+	}
+	for _, list := range lists {
+		for i := len(*list) - 2; i >= 0; i-- {
+			a, b := (*list)[i], (*list)[i+1]
+			if !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
+				continue
+			}
+			g.joined[b] = g.extent(a).Mul(g.extent(b))
+			g.at[a] = loop.Index{}
+			g.parts[b] = append(g.parts[a], g.parts[b]...)
+			*list = append((*list)[:i:i], (*list)[i+1:]...)
+		}
+	}
+}
+
+// stride is the distance of neighbours along r in operand i, which is read in
+// place.
+func (g *gemm) stride(i int, r rune) ir.Dim {
+	for _, t := range g.operand[i].at.Terms {
+		if t.Var == g.letter[r] {
+			return t.Coef
+		}
+	}
+	return ir.Dim{}
+}
+
+// address is where operand i, which is in memory, has the element of the current
+// letters.
+func (g *gemm) address(i int) loop.Index {
+	o := g.operand[i]
+	at := loop.Index{Off: o.at.Off}
+	for _, t := range o.at.Terms {
+		x := loop.At(t.Var)
+		for r, v := range g.letter {
+			if v == t.Var {
+				x = g.at[r]
+			}
+		}
+		at = at.Add(x.Scale(t.Coef))
+	}
+	return at
+}
+
 // A tileShape is how the work is cut.
 type tileShape struct {
 	rows, vectors int    // of a tile in registers
 	inside        []rune // letters of the rows of one piece; those before are in the grid
 	block         int    // indices of the first letter of inside in a piece; 0 for all
 	few, many     bool   // pieces may have few rows, or many
+	pack          bool   // the rows of the scalar operand are copied first
+	panels        bool   // a piece has all panels of columns, one after the other
 	sums          int    // indices of the first summed letter of a panel; 0 for all
 }
 
@@ -205,15 +272,35 @@ func (g *gemm) chooseShape() {
 	for len(s.inside) > 1 && g.count(s.inside[1:]) >= 96 && g.count(s.inside[1:]) < unknown {
 		s.inside = s.inside[1:]
 	}
+	if per := g.count(g.sums[1:]); g.count(g.sums) > panelSums && per < unknown {
+		s.sums = max(1, sumsBlock/per)
+	}
+	scalar := g.operand[1-g.vector]
+	s.pack = scalar.computed
+	s.panels = s.pack && s.sums == 0
+	most := rowsBlock
+	if s.panels {
+		most = rowsBlock / 2
+	}
 	rows := g.count(s.inside)
-	if rows > 2*rowsBlock {
+	if rows > 2*most || s.pack && rows > most {
 		if rest := g.count(s.inside[1:]); rest < unknown {
-			s.block = max(1, rowsBlock/rest)
+			s.block = max(1, most/rest)
+			if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
+				// Whole runs of the innermost part, if they fit.
+				p := g.parts[last]
+				if n := constant(g.partExtent(p[len(p)-1])); n <= s.block {
+					s.block -= s.block % n
+				}
+			}
 			rows = s.block * rest
 		}
 	}
 	dynamic := len(s.inside) > 0 && g.count(s.inside) == unknown
 	s.few, s.many = dynamic || rows < packRows, dynamic || rows >= packRows
+	if s.pack {
+		s.few, s.many = false, true
+	}
 
 	columns := (constant(g.extent(g.col)) + loop.Lanes - 1) / loop.Lanes
 	s.vectors = min(2/g.target.Span(), columns)
@@ -223,9 +310,19 @@ func (g *gemm) chooseShape() {
 	// Registers hold the sums, a row of the vector operand and a scalar.
 	n := s.vectors * g.target.Span()
 	s.rows = min(rows, (g.target.Regs-1-n)/n, packRows)
-	if per := g.count(g.sums[1:]); g.count(g.sums) > panelSums && per < unknown {
-		s.sums = max(1, sumsBlock/per)
+}
+
+// partExtent is the extent of a letter before it was joined.
+func (g *gemm) partExtent(r rune) ir.Dim {
+	return g.spec.Extent(r, g.p.dot.Arg(0), g.p.dot.Arg(1))
+}
+
+// pieceRows is the most rows that a piece has, or unknown.
+func (g *gemm) pieceRows() int {
+	if g.shape.block > 0 {
+		return g.shape.block * g.count(g.shape.inside[1:])
 	}
+	return g.count(g.shape.inside)
 }
 
 // width is the number of columns of a panel.
@@ -255,7 +352,10 @@ func (g *gemm) pieces() bool {
 		parts = append(parts, part{ceil(g.extent(g.shape.inside[0]), n), func(x *loop.Val) { g.block = x }})
 	}
 	var panel *loop.Val
-	parts = append(parts, part{ceil(g.extent(g.col), g.width()), func(x *loop.Val) { panel = x }})
+	panels := ceil(g.extent(g.col), g.width())
+	if !g.shape.panels {
+		parts = append(parts, part{panels, func(x *loop.Val) { panel = x }})
+	}
 
 	n := loop.N(1)
 	for _, p := range parts {
@@ -277,7 +377,13 @@ func (g *gemm) pieces() bool {
 				x = g.Do(loop.Div, x, size)
 			}
 		}
-		g.piece(panel)
+		if !g.shape.panels {
+			g.piece(panel)
+			return nil
+		}
+		g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
+		g.packRows()
+		g.Range("panel", panels, g.piece)
 		return nil
 	})
 	return true
@@ -288,44 +394,49 @@ func ceil(d ir.Dim, n int) ir.Dim { return d.AddN(n - 1).FloorDiv(loop.N(n)) }
 
 // grain is how many pieces are worth a dispatch.
 func (g *gemm) grain() ir.Dim {
-	rows := g.count(g.shape.inside)
-	if n := g.shape.block; n > 0 {
-		rows = n * g.count(g.shape.inside[1:])
+	rows, sums, columns := g.pieceRows(), g.count(g.sums), g.width()
+	if g.shape.panels {
+		columns = constant(g.extent(g.col))
 	}
-	sums := g.count(g.sums)
-	if rows == unknown || sums == unknown {
+	if rows == unknown || sums == unknown || columns == unknown {
 		return loop.N(1)
 	}
-	return loop.N(max(1, worthNative/(2*rows*sums*g.width())))
+	return loop.N(max(1, worthNative/(2*rows*sums*columns)))
 }
 
 // worthNative is how many floating point operations are worth a dispatch when
 // they are done in vectors: some microseconds.
 const worthNative = 400_000
 
-// memory declares local memory: the panel, and sums that are not in registers.
+// memory declares local memory: the panel, packed rows, and sums that are not in
+// registers. It is false if a size is not known.
 func (g *gemm) memory() bool {
 	s := &g.shape
 	rows := max(s.rows, 1)
 	if s.few {
 		rows = max(rows, packRows)
 	}
-	if s.sums > 0 && s.many {
-		rest := g.count(s.inside)
-		if s.block > 0 {
-			rest = s.block * g.count(s.inside[1:])
-		}
-		if rest > 4*rowsBlock {
+	all := g.pieceRows()
+	if s.sums > 0 && s.many || s.pack {
+		if all > 4*rowsBlock {
 			return false
 		}
-		rows = max(rows, rest)
 	}
-	if sums := g.panelLen(); s.many && sums <= 4*panelSums {
+	if s.sums > 0 && s.many {
+		rows = max(rows, all)
+	}
+	sums := g.panelLen()
+	switch vector := g.operand[g.vector]; {
+	case s.many && sums <= 4*panelSums:
 		g.panel = g.Local(g.names.pick("", "panel"), loop.F32, loop.N((sums+loop.Lanes)*g.width()))
-	} else if g.count(g.sums) == unknown || !g.contiguous(g.col) {
-		if s.many {
+	case vector.computed, s.pack, s.many && !g.contiguous(g.col):
+		return false
+	}
+	if s.pack {
+		if sums > 4*panelSums {
 			return false
 		}
+		g.packed = g.Local(g.names.pick("", "rows"), loop.F32, loop.N(all*sums))
 	}
 	g.tile = g.Local(g.names.pick("", "tile"), loop.F32, loop.N(rows*g.width()))
 	return true
@@ -341,4 +452,6 @@ func (g *gemm) panelLen() int {
 
 // contiguous reports whether neighbours along r are neighbours in the vector
 // operand.
-func (g *gemm) contiguous(r rune) bool { return g.stride(g.vector, r).Is(1) }
+func (g *gemm) contiguous(r rune) bool {
+	return !g.operand[g.vector].computed && g.stride(g.vector, r).Is(1)
+}

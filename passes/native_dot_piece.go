@@ -90,14 +90,18 @@ func (g *gemm) fewRows() {
 		g.dots()
 		return
 	}
-	g.panel = nil
+	if !g.operand[g.vector].computed && (g.contiguous(g.col) || g.panel == nil) {
+		g.panel = nil
+	} else {
+		g.pack()
+	}
 	g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
 }
 
 // manyRows copies the panel first, if that pays.
 func (g *gemm) manyRows() {
 	first := g.sums[0]
-	if g.panel != nil && g.contiguous(g.col) && g.columns.Val == nil && g.extent(g.col).Sub(loop.N(g.width())).Is(0) && g.rowsFollow() {
+	if blocked := g.shape.pack && g.shape.sums > 0; !blocked && g.panel != nil && g.contiguous(g.col) && g.columns.Val == nil && g.extent(g.col).Is(g.width()) && g.rowsFollow() {
 		g.panel = nil // it is a panel already
 	}
 	if g.panel == nil || g.shape.sums == 0 {
@@ -115,6 +119,9 @@ func (g *gemm) manyRows() {
 	g.For(letterName(first), loop.Bound{}, loop.Bound{Dim: ceil(g.extent(first), n)}, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 		g.from = g.Do(loop.Mul, i, step)
 		g.to = loop.Bound{Val: g.Do(loop.Min, g.Do(loop.Add, g.from, step), end)}
+		if g.shape.pack {
+			g.packRows()
+		}
 		g.pack()
 		g.rowTiles(func(t rowTile) {
 			sums := g.sumTile(t, g.loadTile(t))

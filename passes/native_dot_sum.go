@@ -14,7 +14,7 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 		next := make([]*loop.Val, len(acc))
 		for j := range t.rows() {
 			g.set(t, j)
-			x := g.Do(loop.Splat, g.Load(g.buf[1-g.vector], g.address(1-g.vector)))
+			x := g.Do(loop.Splat, g.scalarAt(t.local.Add(loop.AtDim(loop.N(j)))))
 			for v, y := range vectors {
 				i := j*len(vectors) + v
 				next[i] = g.Do(loop.FMA, x, y, acc[i])
@@ -30,19 +30,189 @@ func (g *gemm) vectorAt(v int, mask *loop.Val) *loop.Val {
 		return g.LoadVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), nil)
 	}
 	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
-	return g.LoadVec(g.buf[g.vector], g.address(g.vector), mask)
+	return g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), mask)
+}
+
+// scalarAt loads the scalar operand for the current letters; row is its number
+// in the piece.
+func (g *gemm) scalarAt(row loop.Index) *loop.Val {
+	if g.packed == nil {
+		return g.Load(g.operand[1-g.vector].buf, g.address(1-g.vector))
+	}
+	return g.Load(g.packed, g.inPacked(row))
+}
+
+// inPacked is the place in the packed rows for the current summed letters.
+func (g *gemm) inPacked(row loop.Index) loop.Index {
+	if g.sumsInner() {
+		return row.Scale(loop.N(g.panelLen())).Add(g.sumIndex())
+	}
+	return g.sumIndex().Scale(loop.N(g.pieceRows())).Add(row)
+}
+
+// sumsInner reports whether the innermost letter of the scalar operand is
+// summed.
+func (g *gemm) sumsInner() bool {
+	letters := []string{g.spec.X, g.spec.Y}[1-g.vector]
+	inner := false
+	for _, r := range letters {
+		if !g.partExtent(r).Is(1) {
+			inner = containsRune(g.spec.Summed(), r)
+		}
+	}
+	return inner
+}
+
+// packRows computes the scalar operand for all rows and sums of the piece.
+func (g *gemm) packRows() {
+	element := func() {
+		g.Store(g.packed, g.inPacked(g.rowIndex()), g.operandAt(1-g.vector))
+	}
+	if g.sumsInner() {
+		g.eachRow(func() { g.eachSum(element) })
+		return
+	}
+	g.eachSum(func() { g.eachRow(element) })
+}
+
+// operandAt computes an operand for the current letters, in which joined ones
+// have been taken apart.
+func (g *gemm) operandAt(i int) *loop.Val { return g.pull(g.p.dot.Args[i], g.index(i)) }
+
+// rowIndex is the number of the current row in the piece.
+func (g *gemm) rowIndex() loop.Index {
+	var row loop.Index
+	for i, r := range g.shape.inside {
+		at := g.flat(r)
+		if i == 0 && g.shape.block > 0 {
+			at = at.Add(loop.At(g.block).Scale(loop.N(-g.shape.block)))
+		}
+		row = row.Scale(g.extent(r)).Add(at)
+	}
+	return row
+}
+
+// flat is the index of a joined letter from those of its parts.
+func (g *gemm) flat(r rune) loop.Index {
+	var at loop.Index
+	for _, p := range g.parts[r] {
+		at = at.Scale(g.partExtent(p)).Add(g.at[p])
+	}
+	return at
+}
+
+// eachRow runs body for the rows of the piece with joined letters taken apart.
+func (g *gemm) eachRow(body func()) {
+	in := g.shape.inside
+	var rec func(i int)
+	rec = func(i int) {
+		if i == len(in) {
+			body()
+			return
+		}
+		from, to, multiple := loop.Bound{}, loop.Bound{Dim: g.extent(in[i])}, 0
+		if i == 0 && g.shape.block > 0 {
+			from, to = g.blockRange(in[0])
+			multiple = g.shape.block
+		}
+		g.apart(in[i], from, to, multiple, func() { rec(i + 1) })
+	}
+	rec(0)
+}
+
+// eachSum is eachRow for the summed letters of the panel.
+func (g *gemm) eachSum(body func()) {
+	var rec func(i int)
+	rec = func(i int) {
+		if i == len(g.sums) {
+			body()
+			return
+		}
+		from, to := g.sumRange(i)
+		multiple := 0
+		if from.Val != nil {
+			multiple = g.shape.sums
+		}
+		g.apart(g.sums[i], from, to, multiple, func() { rec(i + 1) })
+	}
+	rec(0)
+}
+
+// apart runs body for a range of the joined letter r, with the letters that it
+// stands for set. If the range is part of all, it begins at a multiple of
+// multiple.
+func (g *gemm) apart(r rune, from, to loop.Bound, multiple int, body func()) {
+	parts := g.parts[r]
+	last := parts[len(parts)-1]
+	saved := g.at[r]
+	defer func() {
+		for _, p := range parts {
+			g.at[p] = loop.Index{}
+		}
+		g.at[r] = saved
+	}()
+	n := constant(g.partExtent(last))
+	decode := func(x *loop.Val, parts []rune) {
+		for i := len(parts) - 1; i >= 0; i-- {
+			if i == 0 {
+				g.at[parts[0]] = loop.At(x)
+				break
+			}
+			size := g.SizeOf(g.partExtent(parts[i]))
+			g.at[parts[i]] = loop.At(g.Do(loop.Mod, x, size))
+			x = g.Do(loop.Div, x, size)
+		}
+	}
+	switch {
+	case multiple == 0:
+		g.nestParts(parts, body)
+	case len(parts) == 1 || multiple%n != 0:
+		g.For(letterName(r), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+			decode(x, parts)
+			body()
+			return nil
+		})
+	default: // whole runs of the innermost part
+		size := g.SizeOf(loop.N(n))
+		lo, hi := g.Do(loop.Div, from.Val, size), g.Do(loop.Div, to.Val, size)
+		g.For(letterName(r), loop.Bound{Val: lo}, loop.Bound{Val: hi}, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+			decode(x, parts[:len(parts)-1])
+			g.Range(letterName(last), loop.N(n), func(i *loop.Val) {
+				g.at[last] = loop.At(i)
+				body()
+			})
+			return nil
+		})
+	}
+}
+
+// nestParts runs body for all indices of letters before they were joined.
+func (g *gemm) nestParts(parts []rune, body func()) {
+	if len(parts) == 0 {
+		body()
+		return
+	}
+	g.Range(letterName(parts[0]), g.partExtent(parts[0]), func(i *loop.Val) {
+		g.at[parts[0]] = loop.At(i)
+		g.nestParts(parts[1:], body)
+	})
 }
 
 // inPanel is the place in the panel of a column for the current summed letters.
 func (g *gemm) inPanel(column loop.Dim) loop.Index {
-	row := g.at[g.sums[0]]
+	return g.sumIndex().Scale(loop.N(g.width())).Add(loop.AtDim(column))
+}
+
+// sumIndex is the number of the current sum in the panel.
+func (g *gemm) sumIndex() loop.Index {
+	row := g.flat(g.sums[0])
 	if g.from != nil {
 		row = row.Add(loop.At(g.from).Scale(loop.N(-1)))
 	}
 	for _, r := range g.sums[1:] {
-		row = row.Scale(g.extent(r)).Add(g.at[r])
+		row = row.Scale(g.extent(r)).Add(g.flat(r))
 	}
-	return row.Scale(loop.N(g.width())).Add(loop.AtDim(column))
+	return row
 }
 
 // overSums runs body for all summed letters of the panel in order, unrolled
@@ -103,18 +273,20 @@ func (g *gemm) pack() {
 		g.transpose()
 		return
 	}
-	g.overSums(1, nil, func([]*loop.Val) []*loop.Val {
-		if !g.contiguous(g.col) {
+	if !g.contiguous(g.col) {
+		g.eachSum(func() {
 			g.For("j", loop.Bound{}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
 				g.at[g.col] = g.lo.Add(loop.At(j))
-				g.Store(g.panel, g.inPanel(loop.Dim{}).Add(loop.At(j)), g.Load(g.buf[g.vector], g.address(g.vector)))
+				g.Store(g.panel, g.inPanel(loop.Dim{}).Add(loop.At(j)), g.operandAt(g.vector))
 				return nil
 			})
-			return nil
-		}
+		})
+		return
+	}
+	g.overSums(1, nil, func([]*loop.Val) []*loop.Val {
 		for v, mask := range g.masks {
 			g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
-			g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), g.LoadVec(g.buf[g.vector], g.address(g.vector), mask), nil)
+			g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), mask), nil)
 		}
 		return nil
 	})
@@ -186,7 +358,7 @@ func (g *gemm) transposed(v int, columns, mask *loop.Val) []*loop.Val {
 			}
 		}
 		g.at[g.col] = g.lo.Add(column)
-		rows[q] = g.LoadVec(g.buf[g.vector], g.address(g.vector), only)
+		rows[q] = g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), only)
 	}
 	return g.Transpose(rows)
 }
@@ -216,12 +388,12 @@ func (g *gemm) dots() {
 				ys := make([]*loop.Val, n)
 				for c := range ys {
 					g.at[g.col] = g.lo.Add(loop.At(j)).Add(loop.AtDim(loop.N(c)))
-					ys[c] = g.LoadVec(g.buf[g.vector], g.address(g.vector), mask)
+					ys[c] = g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), mask)
 				}
 				next := make([]*loop.Val, len(acc))
 				for r := range t.rows() {
 					g.set(t, r)
-					x := g.LoadVec(g.buf[1-g.vector], g.address(1-g.vector), mask)
+					x := g.LoadVec(g.operand[1-g.vector].buf, g.address(1-g.vector), mask)
 					for c, y := range ys {
 						next[r*n+c] = g.Do(loop.FMA, x, y, acc[r*n+c])
 					}

@@ -106,6 +106,43 @@ func TestNativeDots(t *testing.T) {
 	assert.Greater(t, native, 150)
 }
 
+// Convolutions: the windows are computed, or in memory where nothing is padded.
+func TestNativeConvolutions(t *testing.T) {
+	geometry := func(kernel, stride, pad, dilation int) ops.Geometry {
+		two := func(x int) []int { return []int{x, x} }
+		return ops.Geometry{Kernel: two(kernel), Stride: two(stride), PadLo: two(pad), PadHi: two(pad), Dilation: two(dilation)}
+	}
+	native := 0
+	for _, c := range []struct {
+		b    any
+		size int
+		i, o int
+		geo  ops.Geometry
+	}{
+		{2, 9, 3, 20, geometry(3, 1, 1, 1)}, {3, 8, 16, 33, geometry(3, 2, 1, 1)}, {2, 6, 20, 16, geometry(1, 1, 0, 1)},
+		{1, 4, 40, 16, geometry(3, 1, 1, 1)}, {2, 12, 5, 7, geometry(3, 1, 2, 2)}, {"B", 5, 8, 16, geometry(3, 1, 1, 1)},
+		{70, 4, 8, 40, geometry(3, 1, 1, 1)}, {2, 12, 5, 16, geometry(2, 2, 0, 1)},
+	} {
+		x := f32(c.b, c.size, c.size, c.i)
+		w := f32(c.geo.Kernel[0], c.geo.Kernel[1], c.i, c.o)
+		f := build(t, func(g ops.Graph) []*ir.Value {
+			x, w, b := g.Param("x", x), g.Param("w", w), g.Param("b", f32(c.o))
+			y := g.Conv(x, w, c.geo, 1)
+			y = g.Add(y, g.Broadcast(b, y.Type.Shape, 3))
+			return []*ir.Value{y, g.ConvInput(y, w, c.geo, 1, x.Type.Shape), g.ConvFilter(x, y, c.geo, 1, w.Type.Shape)}
+		})
+		out, err := Lower(program(f))
+		require.NoError(t, err)
+		for _, k := range out.Kernels {
+			if len(k.Native) > 0 {
+				native++
+				checkNative(t, fmt.Sprint(c), k, map[string]int{"B": 3}, rand.New(rand.NewPCG(7, 8)))
+			}
+		}
+	}
+	assert.Equal(t, 24, native)
+}
+
 // checkNative compares the native forms of k with k.
 func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, r *rand.Rand) {
 	t.Helper()
