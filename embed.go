@@ -4,9 +4,9 @@ package lmc
 
 import "embed"
 
-// Runtime has the Go files of package runtime, under runtime/.
+// Runtime has the Go and assembly files of package runtime, under runtime/.
 //
-//go:embed runtime/*.go
+//go:embed runtime/*.go runtime/*.s
 var Runtime embed.FS
 
 // Drive has the Go files of package runtime/drive, under runtime/drive/: what

@@ -1,22 +1,45 @@
 package runtime
 
-import "os"
+import (
+	"os"
+	"sync/atomic"
+)
 
-// A target is a set of kernels that a generated package contains: the portable
-// Go code always, native kernels for some ports. targets says which of them
-// this machine can run; the native ones join it with their CPU detection.
+// features are the targets whose kernels a machine runs: the portable Go code
+// always, native kernels where the processor has the instructions and the
+// system saves the registers.
+type features uint32
+
+const (
+	portable features = 1 << iota
+	amd64AVX2
+	amd64AVX512
+)
+
+// targets are the names of features, the best first.
 var targets = [...]struct {
-	name     string
-	supports func() bool
+	name string
+	features
 }{
-	{"portable", func() bool { return true }},
+	{"amd64-avx512", amd64AVX512},
+	{"amd64-avx2", amd64AVX2},
+	{"portable", portable},
 }
+
+// detected is what detect has found, 0 before it was asked: the instruction
+// that tells is slow in a virtual machine.
+var detected atomic.Uint32
 
 // Supports reports whether this machine runs the kernels of a target.
 func Supports(target string) bool {
+	have := features(detected.Load())
+	if have == 0 {
+		have = detect()
+		detected.Store(uint32(have))
+	}
 	for _, t := range targets {
 		if t.name == target {
-			return t.supports()
+			return have&t.features != 0
 		}
 	}
 	return false
@@ -41,5 +64,11 @@ func ChooseTarget(have ...string) string {
 	return "portable"
 }
 
-// KernelPath names the best kernels that this package can run here.
-func KernelPath() string { return ChooseTarget("portable") }
+// KernelPath names the best kernels that this machine runs.
+func KernelPath() string {
+	var names [len(targets)]string
+	for i, t := range targets {
+		names[i] = t.name
+	}
+	return ChooseTarget(names[:]...)
+}

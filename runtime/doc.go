@@ -3,8 +3,8 @@
 //
 // It imports the standard library only, needs no cgo and no unsafe, builds for
 // every port of Go (wasm included) at language version 1.24, has no init
-// function and keeps no state but the process-wide worker pool, whose workers
-// start on first use and leave when idle.
+// function and keeps no state but what the processor can do and the process-wide
+// worker pool, whose workers start on first use and leave when idle.
 //
 // # For users of a generated package
 //
@@ -23,13 +23,14 @@
 //     [Normal] for counter-based random numbers, [SortIndex], [TopKIndex] and
 //     [NMS] for whole runs of memory, [Parallel] for the parallel grid.
 //   - Entry points: [CheckShape], [CheckIndex], [Recover], [Guard], [Grow],
-//     [Resize], [Apart].
+//     [Resize], [Aligned], [Apart].
 //   - Weights: the table of [ParamInfo] with [Views], [InitWeights],
 //     [SaveWeights] and [LoadWeights]; [ReadForeign] and [WriteForeign] for the
 //     names blocks of a model; [SaveCheckpoint] and [LoadCheckpoint].
 //   - Steps: [SumSquares], [Fold] and [AllFinite], which do not depend on the
 //     number of workers.
-//   - [ChooseTarget] and [KernelPath]: which kernels run.
+//   - [ChooseTarget], [Supports] and [KernelPath]: which kernels run. Native ones
+//     report a fault by [Fault] and get memory from a [Scratch].
 //   - [Version1]: generated code says const _ = runtime.Version1, so that code
 //     that is too new for the runtime does not compile.
 package runtime

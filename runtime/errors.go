@@ -186,6 +186,15 @@ func Index[I int32 | int](i I, n int) int {
 	return int(i)
 }
 
+// Fault panics as [Index] does if n is positive. Native kernels, which cannot
+// panic, return the faulty index and the length n of its axis, and 0 for n if
+// all was well.
+func Fault(i, n int) {
+	if n > 0 {
+		indexFault(int64(i), n)
+	}
+}
+
 //go:noinline
 func indexFault(i int64, n int) { panic(&IndexFault{i, n}) }
 

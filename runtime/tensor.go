@@ -133,11 +133,11 @@ func Grow[T any](dst []T, n int) []T {
 	return slices.Grow(dst, n)[:len(dst)+n]
 }
 
-// Resize is dst with length n; it allocates only if the capacity is too small.
-// The contents are unspecified.
+// Resize is dst with length n; it allocates only if the capacity is too small,
+// and then memory that is [Aligned]. The contents are unspecified.
 func Resize[T any](dst []T, n int) []T {
 	if cap(dst) >= n {
 		return dst[:n]
 	}
-	return make([]T, n)
+	return Aligned[T](n)
 }

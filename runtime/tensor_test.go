@@ -130,15 +130,6 @@ func TestGuard(t *testing.T) {
 	assert.True(t, g.Share())
 }
 
-func TestKernelPath(t *testing.T) {
-	assert.Equal(t, "portable", KernelPath())
-	t.Setenv("LMC_TARGET", "amd64-avx2")
-	assert.Equal(t, "portable", ChooseTarget("amd64-avx2", "portable"), "a target that does not run here is not chosen")
-	assert.Equal(t, "portable", ChooseTarget())
-	assert.True(t, Supports("portable"))
-	assert.False(t, Supports("abacus"))
-}
-
 func TestApart(t *testing.T) {
 	x := make([]float32, 10)
 	var scratch []float32
