@@ -242,8 +242,8 @@ func (t *trainer) typ(f *file, kv []string) {
 	}
 	if n := t.hostScalars(); n > 0 {
 		fields.WriteString("host struct { // arguments and results of the scalars' function\nstep [1]int32\n")
-		if len(t.Options) > 0 {
-			fmt.Fprintf(&fields, "options [%d]float64\n", len(t.Options))
+		if t.hostOptions() > 0 {
+			fmt.Fprintf(&fields, "options [%d]float64\n", t.hostOptions())
 		}
 		fmt.Fprintf(&fields, "scalars [%d]float64\n}\n", n)
 	}

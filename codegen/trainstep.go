@@ -204,13 +204,13 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 	if out.Norm-out.Norm != 0 {
 		$again return out, s.notFinite("Step", "the norm of the gradient", out.Norm)
 	}
-	$carry s.update()
+	$carry s.update($norm)
 	$after out.Step = s.steps
 	return out, nil
 }`, append(kv, "doc", commentText(wrap("Step trains the weights on one batch. The loss is that before the update. If the loss or the gradient is NaN or infinite, "+
 		"the error is a *runtime.NonFiniteError and the weights stay as they were."+doc)), "keep", keep, "begin", fill(begin, kv...), "undo", undo, "finish", finish, "carry", carry, "after", after,
 		"mean", map[bool]string{true: fmt.Sprintf(" / %d", t.Accumulate)}[t.Accumulate > 1],
-		"again", undo)...)
+		"norm", t.normParam("out.Norm"), "again", undo)...)
 }
 
 // accumulateScalar is the index of the scalar that says whether gradients are

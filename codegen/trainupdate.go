@@ -28,10 +28,10 @@ func (t *trainer) update(f *file, kv []string) error {
 	}
 	f.add(`
 // update applies the gradients to the weights.
-func (s *$Name) update() {
+func (s *$Name) update($norm) {
 	$host s.m.$apply()
 	s.steps++
-}`, append(kv, "host", host, "apply", p.method)...)
+}`, append(kv, "host", host, "apply", p.method, "norm", t.normParam("norm float64"))...)
 	return nil
 }
 
@@ -51,18 +51,36 @@ func (t *trainer) hostScalars() int {
 	return n
 }
 
+// hostOptions is the number of options that the function of the scalars takes:
+// those of the trainer and, where it clips by it, the norm of the gradient.
+func (t *trainer) hostOptions() int {
+	if t.Host == nil {
+		return 0
+	}
+	n, _ := t.Host.Bufs[1].Len.Const()
+	return n
+}
+
+// normParam is text if the update wants the norm of the gradient, else "".
+func (t *trainer) normParam(text string) string {
+	if t.hostOptions() > len(t.Options) {
+		return text
+	}
+	return ""
+}
+
 // hostCall prints the evaluation of the scalars of a step. Its kernel has the
 // buffers step, options and scalars.
 func (t *trainer) hostCall() (string, error) {
 	k := t.Host
 	if len(k.Bufs) != 3 || k.Bufs[0].Elem != loop.I32 || k.Bufs[0].Out || k.Bufs[1].Out || !k.Bufs[2].Out ||
-		len(KernelSyms(k))+len(k.Ints) > 0 || !k.Bufs[1].Len.Is(len(t.Options)) || t.hostScalars() > len(t.Scalars) {
+		len(KernelSyms(k))+len(k.Ints) > 0 || t.hostOptions() > len(t.Options)+1 || t.hostScalars() > len(t.Scalars) {
 		return "", fmt.Errorf("bug in pass schedule: %s is not a function of the step and %d options to %d scalars", k.Name, len(t.Options), len(t.Scalars))
 	}
 	var b strings.Builder
 	b.WriteString("s.host.step[0] = int32(s.steps)\n")
 	options := "nil"
-	if len(t.Options) > 0 {
+	if t.hostOptions() > 0 {
 		var values []string
 		for _, o := range t.Options {
 			v := "s.options." + o.Name
@@ -70,6 +88,9 @@ func (t *trainer) hostCall() (string, error) {
 				v = "float64(" + v + ")"
 			}
 			values = append(values, v)
+		}
+		if t.hostOptions() > len(t.Options) {
+			values = append(values, "norm")
 		}
 		fmt.Fprintf(&b, "s.host.options = [...]float64{%s}\n", strings.Join(values, ", "))
 		options = "s.host.options[:]"
@@ -148,9 +169,9 @@ func (s *$Name) Apply(grads *Weights) (norm float64, err error) {
 	if norm-norm != 0 {
 		return norm, s.notFinite("Apply", "the norm of the gradient", norm)
 	}
-	$use$grow s.update()
+	$use$grow s.update($norm)
 	return norm, nil
-}`, append(kv, "use", use, "grow", grow)...)
+}`, append(kv, "use", use, "grow", grow, "norm", t.normParam("norm"))...)
 }
 
 func comma(s string) string {

@@ -45,6 +45,11 @@ func (p *Program) apply(s *Step, api *loop.Trainer) (*ir.Entry, error) {
 	for i, o := range api.Options {
 		uniform = append(uniform, b.param(ir.Tensor(optionElem(o)), ir.Binding{Kind: OptionParam, Index: i, Name: o.Name}))
 	}
+	byNorm := s.Clip > 0 && s.ClipKey != "value" && s.ClipKey != "perExample"
+	var norm *ir.Value
+	if byNorm && s.Penalty == nil { // the trainer knows it: it reports it
+		norm = b.param(ir.Tensor(ir.F32), ir.Binding{Kind: NormParam, Name: "norm"})
+	}
 	var key *ir.Value
 	for _, r := range s.Rules {
 		if r.Random && key == nil {
@@ -67,8 +72,11 @@ func (p *Program) apply(s *Step, api *loop.Trainer) (*ir.Entry, error) {
 		for i, g := range grads {
 			grads[i] = b.Max(b.Min(g, b.Like(g, s.Clip)), b.Like(g, -s.Clip))
 		}
-	case s.Clip > 0 && s.ClipKey != "perExample":
-		grads = scaled(b.Graph, grads, clipFactor(b.Graph, grads, s.Clip))
+	case byNorm:
+		if norm == nil {
+			norm = globalNorm(b.Graph, grads)
+		}
+		grads = scaled(b.Graph, grads, clipFactor(b.Graph, norm, s.Clip))
 	}
 
 	var results []*ir.Value
@@ -165,9 +173,13 @@ func (p *Program) penalise(g ops.Graph, s *Step, weights map[int]*ir.Value, grad
 	return err
 }
 
-// clipFactor is min(1, most/(norm+epsilon)), where norm is that of all xs
-// together.
-func clipFactor(g ops.Graph, xs []*ir.Value, most float64) *ir.Value {
+// clipFactor is min(1, most/(norm+epsilon)).
+func clipFactor(g ops.Graph, norm *ir.Value, most float64) *ir.Value {
+	return g.Min(g.Float(1), g.Div(g.Float(most), g.Add(norm, g.Float(clipEpsilon))))
+}
+
+// globalNorm is the norm of all xs together.
+func globalNorm(g ops.Graph, xs []*ir.Value) *ir.Value {
 	total := g.Float(0)
 	for _, x := range xs {
 		axes := make([]int, x.Type.Rank())
@@ -176,7 +188,7 @@ func clipFactor(g ops.Graph, xs []*ir.Value, most float64) *ir.Value {
 		}
 		total = g.Add(total, g.Sum(g.Square(x), axes...))
 	}
-	return g.Min(g.Float(1), g.Div(g.Float(most), g.Add(g.Sqrt(total), g.Float(clipEpsilon))))
+	return g.Sqrt(total)
 }
 
 func scaled(g ops.Graph, xs []*ir.Value, by *ir.Value) []*ir.Value {

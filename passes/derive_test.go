@@ -187,11 +187,21 @@ func kinds(bs []ir.Binding) []ir.Kind {
 // wants by itself, for the gradients that clip gives.
 func checkApply(t *testing.T, p *Program, o *oracle, step int, prepare func(w, g [][]float64) [][]float64) {
 	s, api := p.Steps[0], p.API.Trainers[0]
-	host, err := o.run(s.Host, []*ir.Data{ir.Scalar(ir.I32, float64(step)), ir.Scalar(ir.F32, 0.1), ir.Scalar(ir.I32, 4)})
-	require.NoError(t, err)
-	require.LessOrEqual(t, len(host), len(api.Scalars))
 	args, err := o.args(s.Apply.Func)
 	require.NoError(t, err)
+	uniform := []*ir.Data{ir.Scalar(ir.I32, float64(step)), ir.Scalar(ir.F32, 0.1), ir.Scalar(ir.I32, 4)}
+	if len(s.Host.Params) > len(uniform) {
+		var grads [][]float64
+		for i, in := range s.Apply.In {
+			if in.Kind == ir.GradKind {
+				grads = append(grads, args[i].F)
+			}
+		}
+		uniform = append(uniform, ir.Scalar(ir.F32, norm(grads)))
+	}
+	host, err := o.run(s.Host, uniform)
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(host), len(api.Scalars))
 	for i, in := range s.Apply.In {
 		if in.Kind == ir.ScalarKind {
 			args[i] = host[in.Index]

@@ -136,7 +136,7 @@ type Step struct {
 	// Apply takes gradients, weights, moments, scalars (and the key, if an optimiser draws random
 	// numbers) to new weights and new moments. It divides by the number of micro-batches, adds the gradient of the
 	// penalty, clips, applies the rules and averages weights (the moments called ema).
-	// After derive and before scalars, step and options are parameters of kind StepParam and OptionParam.
+	// After derive and before scalars, step, options and norm are parameters of kind StepParam, OptionParam and NormParam.
 	Apply *ir.Entry
 
 	// Host takes the step (i32, from 0) and the options (f32 or i32) to the scalars, all f32, in
@@ -148,4 +148,5 @@ type Step struct {
 const (
 	StepParam   ir.Kind = 100 + iota // the step, i32, from 0
 	OptionParam                      // option Index of the trainer
+	NormParam                        // the norm of the gradient, before it is clipped; it follows the options
 )

@@ -74,7 +74,7 @@ func (p *Program) perExample(eb *entryBuilder, s *Step, api *loop.Trainer, args 
 	if err != nil {
 		return nil, nil, err
 	}
-	each = scaled(gb, each, clipFactor(gb, each, s.Clip))
+	each = scaled(gb, each, clipFactor(gb, globalNorm(gb, each), s.Clip))
 	var out []*ir.Value
 	for k := range each {
 		out = append(out, gb.Add(sums[k], each[k]))

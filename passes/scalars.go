@@ -111,7 +111,9 @@ func scalars(p *Program) error {
 	return nil
 }
 
-func isUniform(in ir.Binding) bool { return in.Kind == StepParam || in.Kind == OptionParam }
+func isUniform(in ir.Binding) bool {
+	return in.Kind == StepParam || in.Kind == OptionParam || in.Kind == NormParam
+}
 
 // uniformScalars marks the scalars that depend on uniform parameters and
 // constants alone.
