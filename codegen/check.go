@@ -1,6 +1,7 @@
 package codegen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -8,56 +9,91 @@ import (
 	"go/parser"
 	"go/token"
 	"go/types"
+	stdio "io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"sync"
 )
 
-// Check type-checks generated files in memory, so that nothing that does not
-// compile reaches the disk. importPath is that of the package, or "". Where the
-// sources of the standard library are not to be found only the syntax is
-// checked. An error is a bug of lmc.
+// Check type-checks generated files in memory, as they are built for machines
+// with native kernels and for others, so that nothing that does not compile
+// reaches the disk. importPath is that of the package, or "". Where the sources
+// of the standard library are not to be found only the syntax is checked. An
+// error is a bug of lmc.
 func Check(files []File, importPath string) error {
 	std.mu.Lock()
 	defer std.mu.Unlock()
-	fset := std.fset
-	byKind := map[string][]*ast.File{}
+	parsed := map[string]*ast.File{}
 	for _, f := range files {
-		if !strings.HasSuffix(f.Name, ".go") {
-			continue
+		if filepath.Ext(f.Name) != ".go" || strings.Contains(f.Name, "/") {
+			continue // the runtime: compiled with this very program
 		}
-		parsed, err := parser.ParseFile(fset, f.Name, f.Data, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(std.fset, f.Name, f.Data, parser.SkipObjectResolution)
 		if err != nil {
 			return fmt.Errorf("bug in codegen: %w", err)
 		}
-		kind := "package"
-		switch {
-		case strings.Contains(f.Name, "/"):
-			continue // the runtime: compiled with this very program
-		case strings.HasSuffix(parsed.Name.Name, "_test"):
-			kind = "external test"
-		case strings.HasSuffix(f.Name, "_test.go"):
-			kind = "test"
-		}
-		byKind[kind] = append(byKind[kind], parsed)
+		parsed[f.Name] = file
 	}
 	if std.goroot() == "" {
 		return nil
 	}
+	if importPath == "" {
+		importPath = "generated"
+	}
+	var before []*ast.File
+	for _, arch := range []string{"amd64", "arm64"} {
+		var built []*ast.File
+		for _, f := range files {
+			if file := parsed[f.Name]; file != nil && builtFor(arch, f) {
+				built = append(built, file)
+			}
+		}
+		if slices.Equal(built, before) {
+			continue
+		}
+		if err := checkBuild(built, importPath); err != nil {
+			return fmt.Errorf("%w (for %s)", err, arch)
+		}
+		before = built
+	}
+	return nil
+}
+
+// builtFor reports whether name and build constraints include a file in a build
+// for a processor.
+func builtFor(arch string, f File) bool {
+	ctx := build.Default
+	ctx.GOARCH, ctx.BuildTags = arch, nil
+	ctx.OpenFile = func(string) (stdio.ReadCloser, error) { return stdio.NopCloser(bytes.NewReader(f.Data)), nil }
+	ok, err := ctx.MatchFile("", filepath.Base(f.Name))
+	return ok && err == nil
+}
+
+// checkBuild type-checks the files of one build, and those of its tests.
+func checkBuild(files []*ast.File, importPath string) error {
+	byKind := map[string][]*ast.File{}
+	for _, f := range files {
+		kind := "package"
+		switch {
+		case strings.HasSuffix(f.Name.Name, "_test"):
+			kind = "external test"
+		case strings.HasSuffix(std.fset.File(f.Package).Name(), "_test.go"):
+			kind = "test"
+		}
+		byKind[kind] = append(byKind[kind], f)
+	}
 	check := func(name string, files []*ast.File, im types.Importer) (*types.Package, error) {
 		var errs []error
 		conf := types.Config{Importer: im, GoVersion: LanguageVersion, Error: func(err error) { errs = append(errs, err) }}
-		p, _ := conf.Check(name, fset, files, nil)
+		p, _ := conf.Check(name, std.fset, files, nil)
 		if len(errs) > 0 {
 			return nil, fmt.Errorf("bug in codegen: the output does not compile: %w", errors.Join(errs[:min(len(errs), 5)]...))
 		}
 		return p, nil
-	}
-	if importPath == "" {
-		importPath = "generated"
 	}
 	im := &importing{std: std, own: map[string]*types.Package{}, runtime: importPath + "/runtime"}
 	p, err := check(importPath, byKind["package"], im)
@@ -174,6 +210,9 @@ func (s *sources) parse(name string) ([]*ast.File, error) {
 	}
 	if name == imports["runtime"] {
 		for _, f := range standalone("") {
+			if filepath.Ext(f.Name) != ".go" || !builtFor(s.ctx.GOARCH, f) {
+				continue
+			}
 			if err := add(f.Name, f.Data); err != nil {
 				return nil, err
 			}

@@ -33,3 +33,14 @@ func TestCheckTests(t *testing.T) {
 	require.NoError(t, Check([]File{{"a.go", []byte(p)}, {"a_test.go", []byte(own)}}, "example.com/p"))
 	assert.ErrorContains(t, Check([]File{{"a.go", []byte(p)}, {"b_test.go", []byte(other)}}, "example.com/p"), "hidden not exported")
 }
+
+func TestCheckBuilds(t *testing.T) {
+	common := File{"a.go", []byte("package p\n\nvar _ = hidden\n")}
+	amd := File{"k_amd64.go", []byte("//go:build !purego\n\npackage p\n\nvar hidden int\n\nfunc asm(x int)\n")}
+	other := File{"k_other.go", []byte("//go:build !amd64 || purego\n\npackage p\n\nvar hidden int\n")}
+	require.NoError(t, Check([]File{common, amd, other}, ""))
+	err := Check([]File{common, amd}, "")
+	assert.ErrorContains(t, err, "undefined: hidden")
+	assert.ErrorContains(t, err, "(for arm64)")
+	assert.ErrorContains(t, Check([]File{common, other}, ""), "(for amd64)")
+}

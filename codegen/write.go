@@ -59,7 +59,7 @@ func changes(dir string, files []File) (changed []change, same []string, err err
 		}
 		for _, e := range entries {
 			name := sub + e.Name()
-			if want[name] || !e.Type().IsRegular() || filepath.Ext(name) != ".go" {
+			if ext := filepath.Ext(name); want[name] || !e.Type().IsRegular() || ext != ".go" && ext != ".s" {
 				continue
 			}
 			old, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
