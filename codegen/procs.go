@@ -34,6 +34,9 @@ func (g *gen) analyse() error {
 	}
 	for _, t := range g.api.Trainers {
 		roots = append(roots, t.Loss.Proc, t.Apply)
+		if t.Direct != nil {
+			roots = append(roots, t.Direct.Proc)
+		}
 	}
 	for _, x := range g.api.Generators {
 		if !g.isEntry(x.Step) {

@@ -86,9 +86,16 @@ func (t *trainer) momentWeight(m *loop.Moment) *loop.Weight {
 }
 
 func (t *trainer) print(f *file) error {
-	b, names, types, err := t.evaluate()
+	b, names, types, err := t.evaluate("evaluate", t.Loss.Proc)
 	if err != nil {
 		return err
+	}
+	if t.Direct != nil {
+		text, _, _, err := t.evaluate("train", t.Direct.Proc)
+		if err != nil {
+			return err
+		}
+		b += "\n" + text
 	}
 	params := strings.Join(grouped(names, types), ", ")
 	kv := []string{
@@ -189,7 +196,7 @@ func (t *trainer) result(f *file) {
 			borrowed = " Tensors in it\n// are valid until the next step."
 		}
 	}
-	fields.WriteString("Norm float64 // of the gradient, before it is clipped; 0 where no update happened\n")
+	fields.WriteString("Norm float64 // of the gradient, before it is clipped; 0 where no update happened, or where it is not known\n")
 	if t.Accumulate > 1 {
 		fmt.Fprintf(&fields, "Updated bool // this was the last of %d micro-batches\n", t.Accumulate)
 	}
@@ -262,6 +269,10 @@ func (t *trainer) typ(f *file, kv []string) {
 			break
 		}
 	}
+	gradsField, gradsInit := fill("grads   []$float", kv...), fill(", grads: make([]$float, $count)", kv...)
+	if t.Direct != nil {
+		gradsField, gradsInit = "", ""
+	}
 	f.add(`
 $doc
 //
@@ -273,7 +284,7 @@ type $Name struct {
 	m       memory
 	guard   runtime.Guard
 	fold    runtime.Fold[$float]
-	grads   []$float
+	$gradsField
 	options $NameOptions
 	steps   int64 // updates done
 	epoch, batches int64 // position in the data
@@ -282,7 +293,7 @@ type $Name struct {
 
 // New$Name makes a trainer of w that has done no step.
 func New$Name(w *Weights, o $NameOptions) *$Name {
-	s := &$Name{w: w, options: o, grads: make([]$float, $count)}
+	s := &$Name{w: w, options: o$gradsInit}
 	$init
 	return s
 }
@@ -293,7 +304,7 @@ func (s *$Name) Steps() int64 { return s.steps }
 // Options are the options with which the trainer was made, and the seed of a
 // checkpoint if one was loaded.
 func (s *$Name) Options() $NameOptions { return s.options }`,
-		append(kv, "doc", commentText(doc), "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
+		append(kv, "doc", commentText(doc), "gradsField", gradsField, "gradsInit", gradsInit, "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
 	lock := "s.w.guard.Hold()"
 	f.add(`
 // acquire reserves the trainer and its weights for one call of fn.

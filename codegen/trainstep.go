@@ -8,9 +8,13 @@ import (
 )
 
 // evaluate prints the method that Step and Gradients share: it checks the batch
-// and computes loss, metrics and gradients. It returns the parameters, too.
-func (t *trainer) evaluate() (text string, names, types []string, err error) {
-	g, e := t.g, t.Loss
+// and runs proc, which computes loss, metrics and gradients or, where the step is
+// direct, updates the weights. It returns the parameters, too.
+func (t *trainer) evaluate(method string, proc *loop.Proc) (text string, names, types []string, err error) {
+	g := t.g
+	entry := *t.Loss
+	entry.Proc = proc
+	e, direct := &entry, proc != t.Loss.Proc
 	sc := newScope(ours...)
 	for _, n := range strings.Fields("fn grads loss") {
 		sc[n] = true
@@ -41,7 +45,11 @@ func (t *trainer) evaluate() (text string, names, types []string, err error) {
 		}
 		b.line("s.m.key = [3]int32{int32(uint32(s.options.Seed)), int32(uint32(s.options.Seed >> 32)), %s}", step)
 	}
-	if s := b.grow("s.m", e.Proc, t.Apply); s != "" {
+	uses := []*loop.Proc{e.Proc}
+	if !direct {
+		uses = append(uses, t.Apply)
+	}
+	if s := b.grow("s.m", uses...); s != "" {
 		b.line("%s", s)
 	}
 	outs := map[string]string{}
@@ -80,7 +88,7 @@ func (t *trainer) evaluate() (text string, names, types []string, err error) {
 			fmt.Fprintf(&set, "out.%s = %s\n", t.metricField(i), value)
 		}
 	}
-	if g.uses["grads"] {
+	if g.uses["grads"] && !direct {
 		b.line("s.m.grads = grads")
 	}
 	b.line("%s", b.run("s.m", outs))
@@ -90,17 +98,23 @@ func (t *trainer) evaluate() (text string, names, types []string, err error) {
 	if b.err != nil {
 		return "", nil, nil, b.err
 	}
-	params := append([]string{"fn string", "grads []" + g.float()}, grouped(names, types)...)
+	params, doc := append([]string{"fn string", "grads []" + g.float()}, grouped(names, types)...), "computes the loss, the metrics, and the gradients into grads."
+	if direct {
+		params, doc = append([]string{"fn string"}, params[2:]...), "computes the loss and the metrics and updates the weights, unless the loss is\n// NaN or infinite."
+	}
 	text = fill(`
-// evaluate computes the loss, the metrics, and the gradients into grads.
-func (s *$Name) evaluate($params) (out $NameResult, err error) {
+// $method $doc
+func (s *$Name) $method($params) (out $NameResult, err error) {
 	defer runtime.Recover(&err, modelName, fn)
 	$declarations$body}
 
 // notFinite is the error of a step that met a NaN or an infinity.
 func (s *$Name) notFinite(fn, what string, value float64) error {
 	return &runtime.NonFiniteError{Model: modelName, Func: fn, What: what, Value: value, Step: s.steps}
-}`, "Name", t.Name, "params", strings.Join(params, ", "), "declarations", b.declarations(), "body", b.body.String())
+}`, "Name", t.Name, "method", method, "doc", doc, "params", strings.Join(params, ", "), "declarations", b.declarations(), "body", b.body.String())
+	if direct {
+		text, _, _ = strings.Cut(text, "\n// notFinite is")
+	}
 	return text, names, types, nil
 }
 
@@ -184,6 +198,10 @@ func (s *$Name) restoreStates() {
 	if t.Accumulate > 1 {
 		after = "s.micro = 0\nout.Updated = true\n"
 	}
+	if t.Direct != nil {
+		t.directStep(f, keep, restore, carry, kv)
+		return
+	}
 	undo := restore
 	if t.Accumulate > 1 {
 		undo += "s.micro = 0\n"
@@ -211,6 +229,30 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 		"the error is a *runtime.NonFiniteError and the weights stay as they were."+doc)), "keep", keep, "begin", fill(begin, kv...), "undo", undo, "finish", finish, "carry", carry, "after", after,
 		"mean", map[bool]string{true: fmt.Sprintf(" / %d", t.Accumulate)}[t.Accumulate > 1],
 		"norm", t.normParam("out.Norm"), "again", undo)...)
+}
+
+// directStep prints Step for a trainer that updates the weights without
+// gradients.
+func (t *trainer) directStep(f *file, keep, restore, carry string, kv []string) {
+	host := ""
+	if t.hostScalars() > 0 {
+		host, _ = t.hostCall() // update has reported what is wrong with it
+	}
+	f.add(`
+$doc
+func (s *$Name) Step($params) (out $NameResult, err error) {
+	if err = s.acquire("Step"); err != nil {
+		return out, err
+	}
+	defer s.release()
+	$keep$host if out, err = s.train("Step", $args); err != nil {
+		$restore return out, err
+	}
+	$carry s.steps++
+	out.Step = s.steps
+	return out, nil
+}`, append(kv, "doc", commentText(wrap("Step trains the weights on one batch, of which it touches those rows that the batch reads. The loss is that before the update. If it is NaN or infinite, "+
+		"the error is a *runtime.NonFiniteError and the weights stay as they were. The norm of the gradient is not known.")), "keep", keep, "host", host, "restore", restore, "carry", carry)...)
 }
 
 // accumulateScalar is the index of the scalar that says whether gradients are

@@ -35,7 +35,7 @@ func (fu *fuser) findRoots() {
 			for _, a := range v.Args {
 				need(a)
 			}
-		case v.Op == ops.DynUpdate:
+		case v.Op == ops.DynUpdate || v.Op == ops.ScatterAdd:
 			need(v.Args[0])
 		}
 	}

@@ -63,6 +63,9 @@ func checkLowered(t *testing.T, p *Program, dims map[string]int) *loop.Program {
 		tr := out.API.Trainers[i]
 		check(st.Gradients, tr.Loss, tr.Loss.Proc, tr)
 		check(st.Apply, &loop.Entry{}, tr.Apply, tr)
+		if st.Direct != nil {
+			check(st.Direct, tr.Direct, tr.Direct.Proc, tr)
+		}
 		checkHost(t, st.Host, tr.Host)
 	}
 	for i, g := range out.API.Generators {

@@ -67,6 +67,12 @@ var List = []*Pass{
 		Holds: noOptions,
 	},
 	{
+		Name:  "direct",
+		Doc:   "direct joins gradients and update where the update needs to touch some rows of a weight only.",
+		After: []After{{"scalars", "it joins what is left of the update"}},
+		Run:   direct,
+	},
+	{
 		Name:  "simplify.2",
 		Doc:   "simplify.2 is simplify on the derived functions; stop has done its work and goes.",
 		After: []After{{"derive", "gradients are written without regard to cost, and need stop"}},
@@ -138,6 +144,10 @@ type Step struct {
 	// penalty, clips, applies the rules and averages weights (the moments called ema).
 	// After derive and before scalars, step, options and norm are parameters of kind StepParam, OptionParam and NormParam.
 	Apply *ir.Entry
+
+	// Direct is, after the pass direct, Gradients and Apply in one, without the gradients: what a
+	// step does. It is nil where that is no gain.
+	Direct *ir.Entry
 
 	// Host takes the step (i32, from 0) and the options (f32 or i32) to the scalars, all f32, in
 	// the order of API.Trainers[i].Scalars; accumulate is not among its results.

@@ -86,6 +86,7 @@ func (p *Program) slots() []slot {
 		}
 		add(name+".gradients", s.Gradients)
 		add(name+".apply", s.Apply)
+		add(name+".direct", s.Direct)
 		if s.Host != nil {
 			out = append(out, slot{name + ".host", &s.Host})
 		}
@@ -134,7 +135,7 @@ func (p *Program) copy() *Program {
 	q := newProgram(p.Module)
 	q.Steps = nil
 	for i, s := range p.Steps {
-		q.Steps = append(q.Steps, &Step{Trainer: q.Trainers[i], Gradients: copyEntry(s.Gradients), Apply: copyEntry(s.Apply), Host: s.Host})
+		q.Steps = append(q.Steps, &Step{Trainer: q.Trainers[i], Gradients: copyEntry(s.Gradients), Apply: copyEntry(s.Apply), Direct: copyEntry(s.Direct), Host: s.Host})
 	}
 	return q
 }

@@ -175,6 +175,8 @@ func (b *kernelBuilder) naive() {
 		}
 		done[r] = true
 		switch {
+		case r.Op == ops.ScatterAdd && r.Args[0].Op == ir.Param:
+			b.scatterAdd(j, r)
 		case r.Op.Lower != nil:
 			r.Op.Lower(&b.Emitter, r, b.out[r][0].buf)
 		case r.Op == ops.DynUpdate && r.Args[0].Op == ir.Param:
@@ -198,6 +200,17 @@ func (b *kernelBuilder) update(j int, r *ir.Value) {
 		to := slices.Clone(idx)
 		to[axis] = to[axis].Add(at)
 		b.store(r, to, x)
+	})
+}
+
+// scatterAdd adds to what is in the memory of result j already.
+func (b *kernelBuilder) scatterAdd(j int, r *ir.Value) {
+	b.updates[j] = slices.Index(b.body.Params, r.Args[0])
+	ops.EmitScatterAdd(&b.Emitter, r, func(to []loop.Index, x *loop.Val) {
+		for _, s := range b.out[r] {
+			at := s.address(to)
+			b.Store(s.buf, at, b.Do(loop.Add, b.Load(s.buf, at), x))
+		}
 	})
 }
 

@@ -27,6 +27,13 @@ func (s *scheduler) program() error {
 			return err
 		}
 		t.Apply = apply.Proc
+		if step.Direct != nil {
+			sig := *t.Loss
+			if err := s.entry(t.Name+"Direct", step.Direct, &sig, t); err != nil {
+				return err
+			}
+			t.Direct = &sig
+		}
 		if step.Host != nil {
 			var err error
 			if t.Host, err = hostKernel(s.name(camel(t.Name)+"Scalars"), step.Host); err != nil {

@@ -119,9 +119,10 @@ type Trainer struct {
 	Scalars    []string // names of the scalars of a step, in the order of the Scalars space
 	Host       *Kernel  // Wide kernel: step and options in, scalars out
 	Moments    []*Moment
-	Apply      *Proc // gradients, moments, scalars and weights to new moments and weights
-	Updates    []int // indices of the weights that this step trains
-	Accumulate int   // micro-batches per update, at least 1
+	Apply      *Proc  // gradients, moments, scalars and weights to new moments and weights
+	Direct     *Entry // the loss and the update in one, without gradients; nil if there is no such form
+	Updates    []int  // indices of the weights that this step trains
+	Accumulate int    // micro-batches per update, at least 1
 	EMA        float64
 	PerExample bool // Grad works example by example (DP-SGD)
 }

@@ -105,7 +105,7 @@ func (v *programVerifier) spaces() {
 	}
 	entries := slices.Clone(api.Entries)
 	for _, t := range api.Trainers {
-		entries = append(entries, t.Loss)
+		entries = append(entries, t.Loss, t.Direct)
 		n := 0
 		for _, m := range t.Moments {
 			if k, err := Product(m.Shape).Eval(v.dims); err == nil {

@@ -65,6 +65,27 @@ func zero(e *ir.Emitter, v *ir.Value, out *loop.Buffer) {
 	e.Range("i", v.Type.Len(), func(i *loop.Val) { e.Store(out, loop.At(i), e.Const(out.Elem, 0)) })
 }
 
+// scatter calls add for each element of dy with the place in a tensor of type t
+// that it belongs to.
+func scatter(e *ir.Emitter, t ir.Type, dy, idx *ir.Value, axis int, add func(to []loop.Index, x *loop.Val)) {
+	front, rest := t.Shape[:axis], t.Shape[axis+1:]
+	e.Nest(idx.Type.Shape, func(at []loop.Index) {
+		at = slices.Clone(at)
+		i := loop.At(pullIndex(e, idx, slices.Clone(at), t.Shape[axis]))
+		e.Nest(front, func(f []loop.Index) {
+			e.Nest(rest, func(r []loop.Index) {
+				add(slices.Concat(f, []loop.Index{i}, r), e.Pull(dy, slices.Concat(f, at, r)))
+			})
+		})
+	})
+}
+
+// EmitScatterAdd is what a ScatterAdd does where its result has the memory of
+// its first operand: it calls add for each element of dy with its place.
+func EmitScatterAdd(e *ir.Emitter, v *ir.Value, add func(to []loop.Index, x *loop.Val)) {
+	scatter(e, v.Type, v.Args[1], v.Args[2], Axis.Of(v), add)
+}
+
 // accumulateAt adds x to the element at.
 func accumulateAt(e *ir.Emitter, out *loop.Buffer, at loop.Index, x *loop.Val) {
 	e.Store(out, at, e.Do(loop.Add, e.Load(out, at), x))
@@ -119,17 +140,8 @@ func init() {
 		},
 		Lower: func(e *ir.Emitter, v *ir.Value, out *loop.Buffer) {
 			zero(e, v, out)
-			y, axis, rank := v.Args[0], Axis.Of(v), v.Arg(1).Rank()
-			front, rest := y.Type.Shape[:axis], y.Type.Shape[axis+rank:]
-			e.Nest(v.Arg(1).Shape, func(at []loop.Index) {
-				at = slices.Clone(at)
-				i := loop.At(pullIndex(e, v.Args[1], slices.Clone(at), Extent.Of(v)))
-				e.Nest(front, func(f []loop.Index) {
-					e.Nest(rest, func(r []loop.Index) {
-						to := slices.Concat(f, []loop.Index{i}, r)
-						accumulateAt(e, out, ir.Linear(v.Type.Shape, to), e.Pull(y, slices.Concat(f, at, r)))
-					})
-				})
+			scatter(e, v.Type, v.Args[0], v.Args[1], Axis.Of(v), func(to []loop.Index, x *loop.Val) {
+				accumulateAt(e, out, ir.Linear(v.Type.Shape, to), x)
 			})
 		},
 		Grad: func(b *ir.Builder, v, dy *ir.Value) []*ir.Value {
@@ -139,6 +151,38 @@ func init() {
 			{Types: types(floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0), Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 4, 0, 0, 6, 8), Grad2: true},
 			{Types: types(floats(2, 3), ints(3)), Attrs: settings(Axis.Is(1), Extent.Is(loop.N(2))), In: data(count(6), row(1, 1, 0)), Want: row(2, 1, 5, 7)},
 			{Types: types(floats(3, 2), ints(2)), Attrs: settings(Axis.Is(0), Extent.Is(loop.N(3))), Err: "f32[3, 2] does not have the axes of i32[2] from axis 0 on"},
+		},
+	})
+	define(ScatterAdd, ir.Op{
+		Name: "scatter_add", Doc: "scatter_add is x + scatter(dy, idx): x with the entries of dy added at the places idx along an axis, in order. In the memory of x it touches those places only.",
+		Args:  []ir.Arg{{Name: "x"}, {Name: "dy"}, {Name: "idx", Doc: "i32; a fault if out of range"}},
+		Attrs: []ir.Key{Axis}, Traits: ir.Traits{Reduces: true}, Tol: 1e-6,
+		Infer: func(v *ir.Value) (ir.Type, error) {
+			if err := indexes(v, 2, 1); err != nil {
+				return ir.Type{}, err
+			}
+			x, y, i, axis := v.Arg(0), v.Arg(1), v.Arg(2), Axis.Of(v)
+			if err := axisOf(x, axis); err != nil {
+				return ir.Type{}, err
+			}
+			if want := x.WithShape(slices.Concat(x.Shape[:axis], i.Shape, x.Shape[axis+1:])...); !y.Equal(want) {
+				return errorf("operand dy is %v, want %v", y, want)
+			}
+			return x, nil
+		},
+		Lower: func(e *ir.Emitter, v *ir.Value, out *loop.Buffer) {
+			e.Nest(v.Type.Shape, func(idx []loop.Index) {
+				e.Store(out, ir.Linear(v.Type.Shape, idx), e.Pull(v.Args[0], slices.Clone(idx)))
+			})
+			EmitScatterAdd(e, v, func(to []loop.Index, x *loop.Val) { accumulateAt(e, out, ir.Linear(v.Type.Shape, to), x) })
+		},
+		Grad: func(b *ir.Builder, v, dz *ir.Value) []*ir.Value {
+			return []*ir.Value{dz, On(b).Gather(dz, v.Args[2], Axis.Of(v)), nil}
+		},
+		Samples: []ir.Sample{
+			{Types: types(floats(3, 2), floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 5, 2, 3, 10, 13), Grad2: true},
+			{Types: types(floats(2, 2), floats(2, 3), ints(3)), Attrs: settings(Axis.Is(1)), In: data(row(0, 0, 0, 0), count(6), row(1, 1, 0)), Want: row(2, 1, 5, 7), Grad2: true},
+			{Types: types(floats(3, 2), floats(2, 2), ints(3)), Attrs: settings(Axis.Is(0)), Err: "operand dy is f32[2, 2], want f32[3, 2]"},
 		},
 	})
 	define(TakeAlong, ir.Op{

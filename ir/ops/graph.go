@@ -283,6 +283,11 @@ func (g Graph) Scatter(dy, idx *ir.Value, axis int, n ir.Dim) *ir.Value {
 	return g.two(Scatter, dy, idx, Axis.Is(axis), Extent.Is(n))
 }
 
+// ScatterAdd is x with the entries of dy added at the places idx along axis.
+func (g Graph) ScatterAdd(x, dy, idx *ir.Value, axis int) *ir.Value {
+	return g.Do(ScatterAdd, []*ir.Value{x, dy, idx}, Axis.Is(axis))
+}
+
 // TakeAlong takes one entry of x along axis for each element of idx.
 func (g Graph) TakeAlong(x, idx *ir.Value, axis int) *ir.Value {
 	return g.two(TakeAlong, x, idx, Axis.Is(axis))

@@ -72,6 +72,7 @@ var (
 	SegmentSum = new(ir.Op) // x[E, ...], seg i32[E]; Extent N: result [N, ...]; seg outside [0,N) counts nowhere
 	SegmentMax = new(ir.Op) // like SegmentSum; empty segments are 0; ties: all of them share the gradient equally
 	GatherND   = new(ir.Op) // x, then one i32 index tensor per axis in Axes, all of one shape I; the indexed axes are replaced by I... which come first, then the rest
+	ScatterAdd = new(ir.Op) // x, dy, idx: x with the entries of dy added at the places idx along Axis
 	ScatterND  = new(ir.Op) // transpose of GatherND: dy, then indices; Axes, Shape (of x)
 
 	// Windows on any number of middle axes (window.go): x[B, S..., C] and per spatial axis

@@ -26,7 +26,7 @@ var Families = []Family{
 	{"contract", "Contraction.",
 		[]*ir.Op{Dot}},
 	{"gather", "Indexing by computed values, and the transposes, which add.",
-		[]*ir.Op{Gather, Scatter, TakeAlong, PutAlong, GatherND, ScatterND, SegmentSum, SegmentMax}},
+		[]*ir.Op{Gather, Scatter, ScatterAdd, TakeAlong, PutAlong, GatherND, ScatterND, SegmentSum, SegmentMax}},
 	{"window", "Windows and convolutions on any number of spatial axes, channels last.",
 		[]*ir.Op{Window, Fold, Unwindow, CausalWindow, CausalFold, CausalUnwindow, Conv, ConvInput, ConvFilter}},
 	{"order", "Sorting and selection: indices, ties to the lower index.",
