@@ -276,14 +276,35 @@ func TestExpandRandom(t *testing.T) {
 			return nil
 		})
 		k := loop.Tidy(b.K)
-		t.Logf("%d instructions", instructions(k.Body, false))
+		t.Logf("%d instructions for a vector", instructions(k.Body, false))
+		p, err := loop.Compile(k, nil, false)
+		require.NoError(t, err)
+		return p
+	}
+	// Four vectors at once, for bases that are multiples of 4.
+	build4 := func(expand func(b *loop.Builder, seed, stream, base *loop.Val) [4]*loop.Val) *loop.Interp {
+		b := loop.NewBuilder("random4")
+		seed, stream, base := b.Int("seed"), b.Int("stream"), b.Int("base")
+		y := b.Buffer("y", loop.F32, loop.N(n), true)
+		b.For("i", loop.Bound{}, loop.Bound{Dim: loop.N(n)}, 4*loop.Lanes, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
+			for k, x := range expand(b, seed, stream, b.Do(loop.Add, base, i)) {
+				b.StoreVec(y, loop.At(i).Add(loop.AtDim(loop.N(k*loop.Lanes))), x, nil)
+			}
+			return nil
+		})
+		k := loop.Tidy(b.K)
+		t.Logf("%d instructions for four vectors", instructions(k.Body, false))
 		p, err := loop.Compile(k, nil, false)
 		require.NoError(t, err)
 		return p
 	}
 	rng := rand.New(rand.NewPCG(3, 4))
-	for _, by := range []int{1, 3, 4, 768} {
+	for _, by := range []int{1, 3, 4, 768, 0} {
 		uniform, normal := build(expandUniform, by), build(expandNormal, by)
+		aligned := by == 0
+		if aligned {
+			uniform, normal, by = build4(expandUniform4), build4(expandNormal4), 1
+		}
 		for i := range 40 {
 			seed, stream, base := int(rng.Int64()), int(rng.Int64()), rng.IntN(1<<40)
 			switch {
@@ -291,6 +312,9 @@ func TestExpandRandom(t *testing.T) {
 				seed, stream, base = 0, 0, 0
 			case i < 9: // carries
 				base = 1<<32 - i*n/8
+			}
+			if aligned {
+				base &^= 3
 			}
 			y := make([]float32, n)
 			require.NoError(t, uniform.Run([]loop.Mem{y}, []int{seed, stream, base}))
