@@ -12,7 +12,11 @@ const foldBlock = 1 << 13
 // sumSquaresBlock adds the squares of at most foldBlock elements, in eight
 // lanes, in float64.
 func sumSquaresBlock[F Float](x []F) float64 {
-	var s0, s1, s2, s3, s4, s5, s6, s7 float64
+	var lanes [8]float64
+	if squaresOf(x, &lanes) {
+		x = x[len(x)/8*8:]
+	}
+	s0, s1, s2, s3, s4, s5, s6, s7 := lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7]
 	for len(x) >= 8 {
 		v := x[:8:8]
 		s0 += square(v[0])

@@ -57,3 +57,31 @@ func TestAllFinite(t *testing.T) {
 		assert.True(t, AllFinite(x))
 	}
 }
+
+// The fast code has the bits of that in Go.
+func TestSquaresOf(t *testing.T) {
+	for n := range 40 {
+		x := make([]float32, n)
+		FillNormal(x, 1, 2, 0)
+		for i := range x {
+			x[i] *= float32(math.Ldexp(1, 7*i-120)) // subnormals, and sums that round
+		}
+		var lanes, want [8]float64
+		if !squaresOf(x, &lanes) {
+			continue
+		}
+		for i := range n / 8 * 8 {
+			want[i%8] += float64(x[i]) * float64(x[i])
+		}
+		assert.Equal(t, want, lanes, "n = %d", n)
+	}
+}
+
+func BenchmarkSumSquares(b *testing.B) {
+	x := make([]float32, 1<<20)
+	FillNormal(x, 1, 2, 0)
+	b.SetBytes(4 << 20)
+	for b.Loop() {
+		SumSquares(x)
+	}
+}

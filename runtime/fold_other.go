@@ -1,0 +1,6 @@
+//go:build !amd64 || purego
+
+package runtime
+
+// squaresOf is false: there is no faster code than that in Go.
+func squaresOf[F Float]([]F, *[8]float64) bool { return false }
