@@ -196,7 +196,11 @@ func (t *trainer) result(f *file) {
 			borrowed = " Tensors in it\n// are valid until the next step."
 		}
 	}
-	fields.WriteString("Norm float64 // of the gradient, before it is clipped; 0 where no update happened, or where it is not known\n")
+	norm := "of the gradient, before it is clipped; 0 where no update happened"
+	if t.Direct != nil {
+		norm = "of the gradient: 0, for it is not known"
+	}
+	fmt.Fprintf(&fields, "Norm float64 // %s\n", norm)
 	if t.Accumulate > 1 {
 		fmt.Fprintf(&fields, "Updated bool // this was the last of %d micro-batches\n", t.Accumulate)
 	}
