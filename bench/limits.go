@@ -1,0 +1,126 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// limits are what the machine can do with some cores, measured in this run.
+// They are zero where nobody knows how to measure them.
+type limits struct {
+	cores   int
+	flops   float64 // a second: fused multiply-adds in registers, each two operations
+	avx2    float64 // the same with 8 lanes
+	avx512  float64 // with 16
+	streams []stream
+}
+
+// A stream is how many bytes a second can be read of memory of some size.
+type stream struct {
+	name  string
+	size  int
+	speed float64
+}
+
+// speed is the bandwidth of the memory that holds so many bytes.
+func (l limits) speed(bytes float64) float64 {
+	for _, s := range l.streams {
+		if bytes <= 2*float64(s.size) {
+			return s.speed
+		}
+	}
+	return l.streams[len(l.streams)-1].speed
+}
+
+func (l limits) String() string {
+	if l.flops == 0 {
+		return fmt.Sprintf("%d cores; no limits are measured here", l.cores)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d cores; FMA peak %.0f GFLOP/s (AVX2)", l.cores, l.avx2/1e9)
+	if l.avx512 > 0 {
+		fmt.Fprintf(&b, ", %.0f (AVX-512)", l.avx512/1e9)
+	}
+	b.WriteString("; reading")
+	for _, s := range l.streams {
+		fmt.Fprintf(&b, " %s %.0f", s.name, s.speed/1e9)
+	}
+	return b.String() + " GB/s"
+}
+
+// measureLimits takes the best of several tries, since whatever else the
+// machine does can only slow them down.
+func measureLimits(cores int) limits {
+	l := limits{cores: cores}
+	if !hasFlag("fma") || !hasFlag("avx2") {
+		return l
+	}
+	const n = 1 << 18
+	l.avx2 = bestOf(cores, n*fma256FLOPs, func(int) { fma256(n) })
+	l.flops = l.avx2
+	if hasFlag("avx512f") {
+		l.avx512 = bestOf(cores, n*fma512FLOPs, func(int) { fma512(n) })
+		l.flops = max(l.flops, l.avx512)
+	}
+	for _, s := range []stream{{name: "L2", size: 512 << 10}, {name: "L3", size: 8 << 20}, {name: "DRAM", size: 512 << 20}} {
+		data := make([][]float32, cores)
+		for i := range data {
+			data[i] = make([]float32, s.size/4/cores)
+			for j := range data[i] {
+				data[i][j] = 1
+			}
+		}
+		passes := max(1, 64<<20/s.size)
+		s.speed = bestOf(cores, float64(passes*s.size)/float64(cores), func(i int) {
+			for range passes {
+				read256(data[i])
+			}
+		})
+		l.streams = append(l.streams, s)
+	}
+	return l
+}
+
+// bestOf runs f on some cores at once, ten times, and returns how much work a
+// second is done in the best of them.
+func bestOf(cores int, work float64, f func(core int)) float64 {
+	best := 0.0
+	old := runtime.GOMAXPROCS(cores)
+	defer runtime.GOMAXPROCS(old)
+	for range 10 {
+		var wg sync.WaitGroup
+		start := time.Now()
+		for i := range cores {
+			wg.Go(func() { f(i) })
+		}
+		wg.Wait()
+		best = max(best, work*float64(cores)/time.Since(start).Seconds())
+	}
+	return best
+}
+
+// hasFlag reports whether the processor has a feature, by its name in Linux.
+func hasFlag(name string) bool {
+	if runtime.GOARCH != "amd64" {
+		return false
+	}
+	info, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return false
+	}
+	_, rest, ok := strings.Cut(string(info), "\nflags")
+	if !ok {
+		return false
+	}
+	line, _, _ := strings.Cut(rest, "\n")
+	for _, f := range strings.Fields(line) {
+		if f == name {
+			return true
+		}
+	}
+	return false
+}

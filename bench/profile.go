@@ -1,0 +1,148 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// A cost is what the calls of one kernel do in one call of a workload.
+type cost struct{ calls, flops, bytes float64 }
+
+// costs are those of all kernels of a workload, by the kernel's name.
+func (m *module) costs(w *workload) map[string]cost {
+	p := m.programs[w.uses[0]]
+	env := map[string]int{}
+	maps.Copy(env, sources[w.uses[0]].dims)
+	maps.Copy(env, w.dims)
+	out := map[string]cost{}
+	times := float64(max(1, w.calls))
+	for _, e := range p.API.Entries {
+		if e.Name == w.fn {
+			addCosts(out, e.Proc, times, env)
+		}
+	}
+	for _, t := range p.API.Trainers {
+		if t.Name == w.fn {
+			addCosts(out, t.Loss.Proc, times, env)
+			addCosts(out, t.Apply, times, env)
+		}
+	}
+	return out
+}
+
+func addCosts(out map[string]cost, p *loop.Proc, times float64, env map[string]int) {
+	value := func(d loop.Dim) float64 {
+		n, _ := d.Eval(env)
+		return float64(n)
+	}
+	for _, s := range p.Steps {
+		switch s := s.(type) {
+		case *loop.Call:
+			c := out[s.Kernel.Name]
+			c.calls += times
+			c.flops += times * value(s.Kernel.Cost.FLOPs)
+			c.bytes += times * value(s.Kernel.Cost.Bytes)
+			out[s.Kernel.Name] = c
+		case *loop.Loop:
+			addCosts(out, s.Body, times*value(s.N), env)
+		}
+	}
+}
+
+// A hot function is a line of a profile.
+type hot struct {
+	name  string
+	share float64 // of all samples, what it calls not counted
+}
+
+// readProfile is the functions of a profile, the hottest first.
+func readProfile(exe, file string) ([]hot, error) {
+	out, err := exec.Command("go", "tool", "pprof", "-top", "-nodecount=1000", "-nodefraction=0", exe, file).Output()
+	if err != nil {
+		return nil, err
+	}
+	var hots []hot
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line) // flat flat% sum% cum cum% name
+		if len(f) < 6 || !strings.HasSuffix(f[1], "%") {
+			continue
+		}
+		share, err := strconv.ParseFloat(strings.TrimSuffix(f[1], "%"), 64)
+		if err != nil {
+			continue
+		}
+		hots = append(hots, hot{f[5], share / 100})
+	}
+	return hots, nil
+}
+
+// report prints what the kernels of a workload cost, by the profile of a run:
+// ms of a call, operations and bytes a second. The time is processor time, of
+// all cores together.
+func (m *module) report(w *workload, r *result, file string, l limits, top int) error {
+	hots, err := readProfile(m.built[w.program], file)
+	if err != nil {
+		return err
+	}
+	costs := m.costs(w)
+	short := func(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+	kernel := func(name string) (string, bool) {
+		name, _, _ = strings.Cut(short(name), "·")
+		for {
+			if _, ok := costs[name]; ok {
+				return name, true
+			}
+			i := strings.LastIndexAny(name, "_")
+			if i < 0 {
+				return "", false
+			}
+			name = name[:i]
+		}
+	}
+	merged, rest := map[string]float64{}, map[string]float64{}
+	for _, h := range hots {
+		if k, ok := kernel(h.name); ok {
+			merged[k] += h.share
+		} else {
+			rest[h.name] += h.share
+		}
+	}
+	tw := tabwriter.NewWriter(os.Stdout, 8, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(tw, "\tms\tof time\tcalls\tGFLOP\tGF/s\tof peak\tMB\tGB/s\t  function")
+	n := 0
+	for _, name := range byShare(merged) {
+		if n++; n > top || merged[name] < 0.001 {
+			break
+		}
+		c, ms := costs[name], r.Median*merged[name]*float64(l.cores)
+		peak := ""
+		if l.flops > 0 {
+			peak = fmt.Sprintf("%.1f%%", 100*c.flops/(ms*1e-3)/l.flops*float64(l.cores))
+		}
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*merged[name], c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
+	}
+	for i, name := range byShare(rest) {
+		if i >= 4 || rest[name] < 0.01 {
+			break
+		}
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.Median*rest[name]*float64(l.cores)), 100*rest[name], name)
+	}
+	return tw.Flush()
+}
+
+func byShare(m map[string]float64) []string {
+	return slices.SortedFunc(maps.Keys(m), func(a, b string) int {
+		if m[a] != m[b] {
+			return int(1e9 * (m[b] - m[a]))
+		}
+		return strings.Compare(a, b)
+	})
+}
