@@ -156,6 +156,7 @@ type result struct {
 	Min      float64   `json:"min_ms"`
 	RSS      float64   `json:"rss_mb"`
 	Losses   []float64 `json:"loss"`
+	Outputs  []float64 `json:"outputs"`
 	Kernels  string    `json:"kernels"`
 	Mallocs  float64   `json:"mallocs"`
 }

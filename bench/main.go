@@ -37,6 +37,7 @@ type options struct {
 	gemm    bool
 	peers   bool
 	python  string
+	ort     string
 	dir     string
 }
 
@@ -52,6 +53,7 @@ func main() {
 	flag.BoolVar(&o.gemm, "gemm", false, "measure matrix products instead")
 	flag.BoolVar(&o.peers, "peers", false, "run the programs of peers, too")
 	flag.StringVar(&o.python, "python", "python3", "the `command` of a Python that has PyTorch")
+	flag.StringVar(&o.ort, "ort", "", "the `folder` of ONNX Runtime and its models (see peers/README.md)")
 	flag.StringVar(&o.dir, "dir", "", "keep the scratch module in this `folder`")
 	flag.Parse()
 	if only != "" {
@@ -145,7 +147,7 @@ func table(m *module, o options, chosen []*workload, cores int) error {
 		}
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.3g\t  %s %s\n", w.name, digits(r.Median), digits(r.Min), share, peerMS, ratio, r.RSS, r.Mallocs, r.Kernels, peerName)
 		tw.Flush()
-		if bad := w.wrong(r.Losses); bad != "" {
+		if bad := w.wrong(r); bad != "" {
 			fmt.Printf("  WRONG: %s\n", bad)
 		}
 		if o.profile {

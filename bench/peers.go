@@ -23,6 +23,7 @@ var peers = []peer{
 		command:   torch,
 	},
 	{workloads: []string{"W1", "W2", "W10"}, variants: [][]string{nil}, command: handC},
+	{workloads: []string{"W2.infer", "W3.infer", "W4.infer", "W5.infer", "W6.fwd.B8", "W6.decode", "W7.decode", "W8.infer", "W9.infer"}, variants: [][]string{nil}, command: onnxRuntime},
 }
 
 // runPeers runs all peers of a workload; what is not installed or fails is not
@@ -76,7 +77,7 @@ func best(results []*result) *result {
 
 // torch is a script for PyTorch with the mode that the workload's name says.
 // Variants that cannot matter are left out.
-func torch(m *module, o options, w *workload, variant []string) []string {
+func torch(_ *module, o options, w *workload, variant []string) []string {
 	family, mode, _ := strings.Cut(w.name, ".")
 	mode, batch, _ := strings.Cut(mode, ".B")
 	for _, v := range variant {
@@ -100,8 +101,16 @@ func torch(m *module, o options, w *workload, variant []string) []string {
 	return append(args, variant...)
 }
 
+// onnxRuntime runs exported models through Node.js.
+func onnxRuntime(m *module, o options, w *workload, _ []string) []string {
+	if o.ort == "" {
+		return nil
+	}
+	return []string{"node", "ort.js", o.ort, w.name}
+}
+
 // handC is a program in C for one workload, compiled when it is first needed.
-func handC(m *module, o options, w *workload, variant []string) []string {
+func handC(m *module, _ options, w *workload, _ []string) []string {
 	exe := filepath.Join(m.dir, "bin", "handc")
 	if _, err := os.Stat(exe); err != nil {
 		src := filepath.Join(m.here, "peers", "handc.c")

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -25,6 +26,7 @@ type Result struct {
 	Samples  int       `json:"n"`
 	RSS      float64   `json:"rss_mb"`
 	Losses   []float32 `json:"loss,omitempty"`
+	Outputs  []float64 `json:"outputs,omitempty"` // mean and deviation of a method's result, or the first tokens
 	Kernels  string    `json:"kernels"`
 	Mallocs  float64   `json:"mallocs"` // a call
 	Cores    int       `json:"threads"`
@@ -87,6 +89,21 @@ func (r *Run) Train(step func(i int) float32) {
 	r.Time(func() { step(n); n++ })
 }
 
+// Infer times f, which returns the result of a method.
+func (r *Run) Infer(f func() []float32) {
+	y := f()
+	var sum, squares float64
+	for _, v := range y {
+		sum += float64(v)
+	}
+	mean := sum / float64(len(y))
+	for _, v := range y {
+		squares += (float64(v) - mean) * (float64(v) - mean)
+	}
+	r.Outputs = []float64{mean, math.Sqrt(squares / float64(len(y)-1))}
+	r.Time(func() { f() })
+}
+
 // Time times f: medians of samples that are long enough for the clock.
 func (r *Run) Time(f func()) {
 	if r.only {
@@ -137,9 +154,12 @@ func (r *Run) Report(ms []float64) {
 
 // Tokens times n calls that depend on each other, such as the tokens of a text,
 // over and over: f makes the i-th one, reset starts anew.
-func (r *Run) Tokens(n int, reset func(), f func(i int)) {
+func (r *Run) Tokens(n int, reset func(), f func(i int) int32) {
 	var ms []float64
 	stop := func() {}
+	if r.only {
+		n = min(n, 8)
+	}
 	begin := time.Now()
 	for rep := 0; rep < 3 || time.Since(begin).Seconds() < r.seconds; rep++ {
 		if r.only && rep > 0 {
@@ -152,9 +172,12 @@ func (r *Run) Tokens(n int, reset func(), f func(i int)) {
 		}
 		for i := range n {
 			start := time.Now()
-			f(i)
+			token := f(i)
+			took := time.Since(start)
 			if rep > 0 {
-				ms = append(ms, time.Since(start).Seconds()*1e3)
+				ms = append(ms, took.Seconds()*1e3)
+			} else if i < 8 {
+				r.Outputs = append(r.Outputs, float64(token))
 			}
 		}
 	}

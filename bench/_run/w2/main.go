@@ -31,7 +31,7 @@ func main() {
 			s := infer.NewSession(w)
 			x := runtime.NewTensor2(harness.Rand(500, 784), 1, 784)
 			y := make([]float32, 0, 10)
-			r.Time(func() { harness.Must(s.Logits(y, x)) })
+			r.Infer(func() []float32 { return harness.Must(s.Logits(y, x)).Data })
 		},
 		"Tiny.infer": func(r *harness.Run) {
 			w := tiny.NewWeights()
@@ -39,7 +39,7 @@ func main() {
 			s := tiny.NewSession(w)
 			x := runtime.NewTensor2(harness.Rand(500, 6), 1, 6)
 			y := make([]float32, 0, 4)
-			r.Time(func() { harness.Must(s.Logits(y, x)) })
+			r.Infer(func() []float32 { return harness.Must(s.Logits(y, x)).Data })
 		},
 	})
 }

@@ -40,7 +40,7 @@ func main() {
 			s := eight.NewSession(w)
 			ids := runtime.NewTensor2(harness.Ints(500, 65, 8*256), 8, 256)
 			y := make([]float32, 0, 8*256*65)
-			r.Time(func() { harness.Must(s.Logits(y, ids)) })
+			r.Infer(func() []float32 { return harness.Must(s.Logits(y, ids)).Data })
 		},
 		"W6.decode": func(r *harness.Run) {
 			w := decode.NewWeights()
@@ -49,8 +49,9 @@ func main() {
 			prompt := harness.Ints(500, 65, 1)
 			id := runtime.NewTensor2[int32](nil, 1, 1)
 			next := make([]int32, 0, 1)
-			r.Tokens(255, func() { s.Reset(); id.Data[0] = prompt[0] }, func(i int) {
+			r.Tokens(255, func() { s.Reset(); id.Data[0] = prompt[0] }, func(i int) int32 {
 				id.Data[0] = harness.Must(s.Decode(next, id, i))[0]
+				return id.Data[0]
 			})
 		},
 	})

@@ -32,8 +32,9 @@ func main() {
 				s.Reset()
 				id.Data[0] = harness.Must(s.Prefill(next, prompt, 0))[0]
 			}
-			r.Tokens(64, reset, func(i int) {
+			r.Tokens(64, reset, func(i int) int32 {
 				id.Data[0] = harness.Must(s.Decode(next, id, 256+i))[0]
+				return id.Data[0]
 			})
 		},
 	})
