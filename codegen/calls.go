@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -15,12 +16,20 @@ type kernel struct {
 	task  string // name of the parallel task, if some call is parallel
 	field string // the task in memory
 	run   string // the method of memory that runs the whole grid
+
+	// If there are native forms, calls go through the tables of kernels.
+	forms  []*form
+	entry  string // its field in the tables
+	caller string // the Go function that gives the portable one what it needs
 }
 
 func (g *gen) newKernel(k *loop.Kernel) (*kernel, error) {
 	x := &kernel{Kernel: k, syms: KernelSyms(k)}
 	if k.Wide {
 		return nil, fmt.Errorf("bug in codegen: kernel %s is for the host, and a procedure calls it", k.Name)
+	}
+	if len(k.Arguments()) != len(k.Bufs) {
+		return nil, fmt.Errorf("bug in codegen: kernel %s has local memory, which portable code does not", k.Name)
 	}
 	return x, nil
 }
@@ -36,8 +45,9 @@ func worthIt(k *loop.Kernel) bool {
 	return !(ok && known && n <= max(grain, 1))
 }
 
-// callText is a call of a kernel: of the function itself, or of the method that
-// spreads its grid over the workers.
+// callText is a call of a kernel: of the function itself, of the form of it that
+// the session has chosen, or of the method that spreads its grid over the
+// workers.
 func (g *gen) callText(x *proc, c *loop.Call) string {
 	k := g.kernel[c.Kernel]
 	var args []string
@@ -51,12 +61,19 @@ func (g *gen) callText(x *proc, c *loop.Call) string {
 		args = append(args, x.locals["var "+i.Var])
 	}
 	fn := k.name
+	if len(k.forms) > 0 {
+		g.uses["kernels"] = true
+		fn = "m.kernels." + k.entry
+	}
 	switch {
-	case worthIt(c.Kernel):
+	case k.worthIt():
 		g.parallel(k)
 		fn = "m." + k.run
-	case c.Kernel.Grid != nil:
-		args = append(args, "0", dimExpr(c.Kernel.Grid.N, x.sym, false))
+	default:
+		args = append(args, g.scratchArg(k)...)
+		if k.grid() {
+			args = append(args, "0", dimExpr(k.pieces(), x.sym, false))
+		}
 	}
 	return brokenCall(fn, args)
 }
@@ -93,7 +110,8 @@ func (g *gen) parallel(k *kernel) {
 	}
 }
 
-// params are the parameters of a kernel without the range, with their types.
+// kernelParams are the parameters of a kernel without local memory and the
+// range, with their types.
 func (g *gen) kernelParams(k *kernel, s scope) (names, types []string) {
 	for _, b := range k.Bufs {
 		names, types = append(names, s.pick(b.Name)), append(types, "[]"+g.elem(b.Elem))
@@ -107,21 +125,32 @@ func (g *gen) kernelParams(k *kernel, s scope) (names, types []string) {
 	return names, types
 }
 
+// symName is the parameter of k, of those called names, for a symbol.
+func (k *kernel) symName(names []string) func(string) string {
+	return func(sym string) string { return names[len(k.Bufs)+slices.Index(k.syms, sym)] }
+}
+
 // taskText is the task of a kernel and the method that runs it.
 func (g *gen) taskText(k *kernel) string {
-	s := newScope("m", "t", "lo", "hi", k.name, k.task)
+	s := newScope("m", "t", "lo", "hi", "run", "n", "grain", "scratch", k.name, k.task)
 	names, types := g.kernelParams(k, s)
-	local := func(sym string) string {
-		for i, n := range k.syms {
-			if n == sym {
-				return names[len(k.Bufs)+i]
-			}
+	params := strings.Join(grouped(names, types), ", ")
+	body := fill(`m.$field = $task{$names}
+	runtime.Parallel($n, $grain, &m.$field)`,
+		"field", k.field, "task", k.task, "names", strings.Join(names, ", "),
+		"n", dimExpr(k.Grid.N, k.symName(names), false), "grain", dimExpr(k.Grid.Grain, k.symName(names), false))
+	fn, fields := k.name, names
+	if len(k.forms) > 0 {
+		body = g.formsGrid(k, names)
+		fn = "t.run"
+		fields, types = append([]string{"run"}, names...), append([]string{g.entryType(k)}, types...)
+		if k.local() {
+			names, fields, types = append(names, "scratch"), append(fields, "scratch"), append(types, "*runtime.Scratch")
 		}
-		return sym
 	}
-	fields := make([]string, len(names))
+	args := make([]string, len(names))
 	for i, n := range names {
-		fields[i] = "t." + n
+		args[i] = "t." + n
 	}
 	return fill(`
 // $task is $kernel as a parallel loop.
@@ -130,17 +159,14 @@ type $task struct {
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *$task) Run(lo, hi int) { $kernel($args, lo, hi) }
+func (t *$task) Run(lo, hi int) { $fn($args, lo, hi) }
 
-// $run runs the function $kernel on all workers.
-func (m *memory) $run($params) {
-	m.$field = $task{$names}
-	runtime.Parallel($n, $grain, &m.$field)
+// $method runs the function $kernel on all workers.
+func (m *memory) $method($params) {
+	$body
 }`,
-		"task", k.task, "kernel", k.name, "fields", strings.Join(grouped(names, types), "\n"),
-		"args", strings.Join(fields, ", "), "run", k.run, "params", strings.Join(grouped(names, types), ", "),
-		"field", k.field, "names", strings.Join(names, ", "),
-		"n", dimExpr(k.Grid.N, local, false), "grain", dimExpr(k.Grid.Grain, local, false))
+		"task", k.task, "kernel", k.name, "fields", strings.Join(grouped(fields, types), "\n"), "fn", fn,
+		"args", strings.Join(args, ", "), "method", k.run, "params", params, "body", body)
 }
 
 // linesPerFile is where a file of kernels is split.
@@ -158,6 +184,7 @@ func (g *gen) kernels() error {
 		if err != nil {
 			return err
 		}
+		text += g.portableCaller(x)
 		if x.task != "" {
 			text += "\n\n" + g.taskText(x)
 		}

@@ -40,6 +40,14 @@ type Options struct {
 	// Tests adds a test file: no allocation in a call or a step, weights that
 	// survive a round trip, examples.
 	Tests bool
+	// Portable leaves out native kernels: there is no assembly in the output.
+	Portable bool
+	// Refused, if it is set, is told of kernels that have a form for a target
+	// which cannot be printed: they run portable code there.
+	Refused func(kernel string, target *loop.Target, why error)
+
+	// print replaces the printer of assembly in tests.
+	print printer
 }
 
 // Generate prints p. The files are in order of their names, the one with the
@@ -52,7 +60,7 @@ func Generate(p *loop.Program, opt Options) ([]File, error) {
 	}
 	steps := []func() error{
 		g.model, g.weights, g.foreign, g.trainers, g.generators, g.session,
-		g.procedures, g.kernels, g.tables, g.memoryType, g.tests,
+		g.procedures, g.kernels, g.nativeFiles, g.tables, g.memoryType, g.tests,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -63,6 +71,7 @@ func Generate(p *loop.Program, opt Options) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	files = append(files, g.asm...)
 	if opt.Standalone {
 		files = append(files, standalone(g.api.Source)...)
 	}

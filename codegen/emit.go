@@ -35,6 +35,7 @@ var imports = map[string]string{
 // A file collects the declarations of one output file.
 type file struct {
 	name  string
+	build string // the constraint under which it is built; empty: always
 	doc   string // of the package
 	decls []string
 }
@@ -97,7 +98,12 @@ func (g *gen) renderFile(f *file) ([]byte, error) {
 		msg, src, _ := strings.Cut(err.Error(), " while formatting source:\n")
 		return nil, fmt.Errorf("bug in codegen: %s does not parse: %s%s", f.name, msg, around(src, msg))
 	}
-	return groupImports(b.Bytes()), nil
+	out := groupImports(b.Bytes())
+	if f.build != "" {
+		head, rest, _ := bytes.Cut(out, []byte("\n\n"))
+		out = slices.Concat(head, []byte("\n\n//go:build "+f.build+"\n\n"), rest)
+	}
+	return out, nil
 }
 
 // around is the lines of src near the position in a message.

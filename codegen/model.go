@@ -25,9 +25,11 @@ const ModelHash = $hash
 // ParamCount is the number of trained parameters.
 const ParamCount = $params
 
-// KernelPath names the kernels that run on this machine.
-func KernelPath() string { return runtime.ChooseTarget("portable") }`,
-		"name", strconv.Quote(g.api.Package), "hash", strconv.Quote(g.api.Hash), "params", strconv.Itoa(g.paramCount()))
+// KernelPath names the kernels that new sessions run: the best ones for this
+// machine, or those that the environment variable LMC_TARGET names.
+func KernelPath() string { return runtime.ChooseTarget($targets) }`,
+		"name", strconv.Quote(g.api.Package), "hash", strconv.Quote(g.api.Hash), "params", strconv.Itoa(g.paramCount()),
+		"targets", map[bool]string{true: "kernelPaths()...", false: `"portable"`}[g.hasNative()])
 	g.arenaBytes(f)
 	for _, e := range g.api.Entries {
 		g.flops(f, e.Name, e.Name, e.FLOPs)

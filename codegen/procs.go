@@ -62,6 +62,9 @@ func (g *gen) analyse() error {
 			return fmt.Errorf("bug in codegen: kernel %s is not in the list of the program", k.Name)
 		}
 	}
+	if err := g.natives(); err != nil {
+		return err
+	}
 	for _, x := range g.order {
 		x.names(g.top)
 	}

@@ -44,6 +44,7 @@ func NewSession(w *Weights) *Session {
 // Weights are the weights that the session uses.
 func (s *Session) Weights() *Weights { return s.w }`,
 		"caches", g.cacheFields(), "init", g.memoryInit("w"))
+	g.kernelMethods(f, "Session", "session")
 	if len(g.api.Caches) > 0 {
 		f.add(`
 // Reset empties the caches: the next call starts a new sequence, and may have
@@ -73,12 +74,43 @@ func (s *Session) release() {
 	return nil
 }
 
-// memoryInit is the field of a composite literal that lends weights to memory.
+// memoryInit is the field of a composite literal that lends weights to memory
+// and chooses kernels.
 func (g *gen) memoryInit(w string) string {
-	if g.uses["weights"] {
-		return ", m: memory{weights: " + w + ".data}"
+	var fields []string
+	if g.hasNative() {
+		fields = append(fields, "kernels: kernelsNamed(KernelPath())")
 	}
-	return ""
+	if g.uses["weights"] {
+		fields = append(fields, "weights: "+w+".data")
+	}
+	if len(fields) == 0 {
+		return ""
+	}
+	return ", m: memory{" + strings.Join(fields, ", ") + "}"
+}
+
+// kernelMethods prints the methods of a session or trainer that tell and choose
+// which kernels it runs.
+func (g *gen) kernelMethods(f *file, typ, what string) {
+	path, use := `"portable"`, "runtime.CheckTarget(modelName, path, \"portable\")"
+	if g.hasNative() {
+		path, use = "s.m.kernels.path", "s.m.use(path)"
+	}
+	f.add(`
+// KernelPath names the kernels that the $what runs.
+func (s *$typ) KernelPath() string { return $path }
+
+// UseKernels makes the $what run other kernels than those that were chosen when
+// it was made. It is an error if the package has no kernels of that name or this
+// machine does not run them.
+func (s *$typ) UseKernels(path string) error {
+	if !s.guard.Hold() {
+		return fmt.Errorf("%s: UseKernels: the $what is %w", modelName, runtime.ErrInUse)
+	}
+	defer s.guard.Release()
+	return $use
+}`, "what", what, "typ", typ, "path", path, "use", use)
 }
 
 // entry prints the method of an entry point.
@@ -308,6 +340,10 @@ func (g *gen) memoryType() error {
 		}
 	}
 	fl := "[]" + g.float()
+	if g.hasNative() {
+		fmt.Fprintf(&b, "kernels *kernelTable // for the target that was chosen\n")
+	}
+	field("scratch", "scratch", "runtime.Scratch", "of pieces of kernels that run at the same time")
 	field("floats", "floats", fl, "scratch, planned by the compiler")
 	field("ints", "ints", "[]int32", "")
 	field("flags", "flags", "[]bool", "")

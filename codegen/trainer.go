@@ -262,10 +262,13 @@ func (t *trainer) typ(f *file, kv []string) {
 		init.WriteString("s.m.scalars = make([]$float, $scalars)\n")
 	}
 	if t.moments() > 0 {
-		init.WriteString("s.m.moments = make([]$float, $moments)\n")
+		init.WriteString("s.m.moments = runtime.Aligned[$float]($moments)\n")
 	}
 	if g.uses["weights"] {
 		init.WriteString("s.m.weights = w.data\n")
+	}
+	if g.hasNative() {
+		init.WriteString("s.m.kernels = kernelsNamed(KernelPath())\n")
 	}
 	for _, m := range t.Moments {
 		if m.Init != 0 {
@@ -273,7 +276,7 @@ func (t *trainer) typ(f *file, kv []string) {
 			break
 		}
 	}
-	gradsField, gradsInit := fill("grads   []$float", kv...), fill(", grads: make([]$float, $count)", kv...)
+	gradsField, gradsInit := fill("grads   []$float", kv...), fill(", grads: runtime.Aligned[$float]($count)", kv...)
 	if t.Direct != nil {
 		gradsField, gradsInit = "", ""
 	}
@@ -309,6 +312,7 @@ func (s *$Name) Steps() int64 { return s.steps }
 // checkpoint if one was loaded.
 func (s *$Name) Options() $NameOptions { return s.options }`,
 		append(kv, "doc", commentText(doc), "gradsField", gradsField, "gradsInit", gradsInit, "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
+	g.kernelMethods(f, t.Name, "trainer")
 	lock := "s.w.guard.Hold()"
 	f.add(`
 // acquire reserves the trainer and its weights for one call of fn.

@@ -39,7 +39,7 @@ type Weights struct {
 // NewWeights makes weights that are all zero, to be loaded or to collect
 // gradients.
 func NewWeights() *Weights {
-	return &Weights{Meta: map[string]string{}, data: make([]$float, $count)}
+	return &Weights{Meta: map[string]string{}, data: runtime.Aligned[$float]($count)}
 }
 
 // InitWeights makes the weights with which training starts. The seed determines
@@ -67,7 +67,10 @@ func (w *Weights) Param(name string) (v runtime.View[$float], ok bool) {
 
 // Clone is a copy, free to be changed. No step may run on w meanwhile.
 func (w *Weights) Clone() *Weights {
-	return &Weights{Meta: maps.Clone(w.Meta), data: slices.Clone(w.data)}
+	c := NewWeights()
+	c.Meta = maps.Clone(w.Meta)
+	copy(c.data, w.data)
+	return c
 }
 
 // Load reads a safetensors file that was written by WriteTo or as a checkpoint

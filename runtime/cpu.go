@@ -1,7 +1,10 @@
 package runtime
 
 import (
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -62,6 +65,18 @@ func ChooseTarget(have ...string) string {
 		}
 	}
 	return "portable"
+}
+
+// CheckTarget is an error if want is none of the targets that a package has, or
+// one that this machine does not run.
+func CheckTarget(model, want string, have ...string) error {
+	if !slices.Contains(have, want) {
+		return fmt.Errorf("%s: there are no kernels %q, only %s", model, want, strings.Join(have, ", "))
+	}
+	if !Supports(want) {
+		return fmt.Errorf("%s: this machine does not run the kernels %s", model, want)
+	}
+	return nil
 }
 
 // KernelPath names the best kernels that this machine runs.

@@ -30,6 +30,12 @@ func TestChooseTarget(t *testing.T) {
 	assert.False(t, Supports("amd64-avx512") && !Supports("amd64-avx2"))
 }
 
+func TestCheckTarget(t *testing.T) {
+	assert.NoError(t, CheckTarget("m", "portable", "portable"))
+	assert.EqualError(t, CheckTarget("m", "avx", "amd64-avx2", "portable"), `m: there are no kernels "avx", only amd64-avx2, portable`)
+	assert.EqualError(t, CheckTarget("m", "abacus", "abacus"), "m: this machine does not run the kernels abacus")
+}
+
 // TestDetect compares with what the system says.
 func TestDetect(t *testing.T) {
 	f, err := os.Open("/proc/cpuinfo")

@@ -19,6 +19,7 @@ type builder struct {
 	*reporter
 	opt        *compile.Options
 	out, pkg   string
+	target     string
 	standalone bool
 	check      bool
 	dump       string
@@ -32,6 +33,7 @@ func buildFlags(fs *flag.FlagSet) func(*env) error {
 	fs.StringVar(&b.out, "o", "", "write to this `folder`")
 	fs.StringVar(&b.pkg, "pkg", "", "the `name` of the Go package")
 	fs.BoolVar(&b.standalone, "standalone", false, "copy the runtime into the output, which then imports the standard library only")
+	fs.StringVar(&b.target, "target", "native", "native: kernels in assembly, too, where a `target` gains by them; or portable: Go only")
 	fs.BoolVar(&b.check, "check", false, "write nothing; print a diff and exit with 1 if the output is stale")
 	fs.StringVar(&b.dump, "dump", "", "print the functions after this `pass`")
 	fs.BoolVar(&b.stats, "stats", false, "print what functions, files and kernels cost")
@@ -49,6 +51,9 @@ func (b *builder) run() error {
 	}
 	if err := knownStage(b.dump); b.dump != "" && err != nil {
 		return err
+	}
+	if b.target != "native" && b.target != "portable" {
+		return usagef("build -target is native or portable, not %q", b.target)
 	}
 	path, err := oneText(b.args, "build")
 	if err != nil {
@@ -105,7 +110,7 @@ func (b *builder) model(s *compile.Source, sub string) error {
 	if err != nil {
 		return err
 	}
-	out := compile.Output{Package: place.Package, Standalone: b.standalone, Tests: b.tests}
+	out := compile.Output{Package: place.Package, Standalone: b.standalone, Tests: b.tests, Portable: b.target == "portable"}
 	if b.standalone || b.tests {
 		if out.ImportPath, err = compile.ImportPath(place.Dir); err != nil {
 			return err

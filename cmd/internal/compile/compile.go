@@ -40,6 +40,9 @@ type Model struct {
 	Source  *Source
 	// Diags are warnings.
 	Diags dsl.Diagnostics
+
+	portable bool                // no native kernels were printed
+	refused  map[string][]string // why kernels have none, by name
 }
 
 // A Mistakes error is the diagnostics of a text that does not compile.
@@ -115,6 +118,7 @@ type Output struct {
 	Standalone bool
 	ImportPath string // of the output; needed if it is standalone
 	Tests      bool
+	Portable   bool // no native kernels
 }
 
 // Files prints the package of a model and type-checks it. No file is written.
@@ -122,7 +126,13 @@ func (m *Model) Files(o Output) ([]codegen.File, error) {
 	if o.Package != "" {
 		m.Program.API.Package = o.Package
 	}
-	files, err := codegen.Generate(m.Program, codegen.Options{Standalone: o.Standalone, ImportPath: o.ImportPath, Tests: o.Tests})
+	m.portable, m.refused = o.Portable || m.Program.API.Float64, map[string][]string{}
+	files, err := codegen.Generate(m.Program, codegen.Options{
+		Standalone: o.Standalone, ImportPath: o.ImportPath, Tests: o.Tests, Portable: o.Portable,
+		Refused: func(kernel string, t *loop.Target, why error) {
+			m.refused[kernel] = append(m.refused[kernel], t.Name+": "+why.Error())
+		},
+	})
 	if err != nil {
 		if strings.Contains(err.Error(), "bug in ") {
 			return nil, err

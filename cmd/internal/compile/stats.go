@@ -141,6 +141,31 @@ func (m *Model) Stats(w io.Writer, files []codegen.File) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", k.Name, flops(k.Cost.FLOPs), k.Cost.Bytes)
 	}
 	tw.Flush()
+	m.natives(w)
+}
+
+// natives prints how many kernels have native forms, and which have none.
+func (m *Model) natives(w io.Writer) {
+	if m.portable {
+		return
+	}
+	var without, why []string
+	for _, k := range m.Program.Kernels {
+		if len(k.Native) == 0 {
+			without = append(without, k.Name)
+		}
+		for _, reason := range m.refused[k.Name] {
+			why = append(why, k.Name+" for "+reason)
+		}
+	}
+	all := len(m.Program.Kernels)
+	fmt.Fprintf(w, "\nnative kernels: %d of %d\n", all-len(without), all)
+	if len(without) > 0 {
+		fmt.Fprintf(w, "portable only: %s\n", strings.Join(without, ", "))
+	}
+	for _, reason := range why {
+		fmt.Fprintf(w, "portable: %s\n", reason)
+	}
 }
 
 // calls is the number of kernel calls in a procedure, loops counted once.

@@ -61,7 +61,8 @@ const ModelHash = "feed"
 // ParamCount is the number of trained parameters.
 const ParamCount = 32
 
-// KernelPath names the kernels that run on this machine.
+// KernelPath names the kernels that new sessions run: the best ones for this
+// machine, or those that the environment variable LMC_TARGET names.
 func KernelPath() string { return runtime.ChooseTarget("portable") }
 
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
