@@ -53,7 +53,8 @@ const ModelHash = "b2a6041df8ed07e0"
 // ParamCount is the number of trained parameters.
 const ParamCount = 33
 
-// KernelPath names the kernels that run on this machine.
+// KernelPath names the kernels that new sessions run: the best ones for this
+// machine, or those that the environment variable LMC_TARGET names.
 func KernelPath() string { return runtime.ChooseTarget("portable") }
 
 // ArenaBytes is the size of the scratch memory of a session or a trainer that

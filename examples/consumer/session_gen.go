@@ -30,6 +30,20 @@ func NewSession(w *Weights) *Session {
 // Weights are the weights that the session uses.
 func (s *Session) Weights() *Weights { return s.w }
 
+// KernelPath names the kernels that the session runs.
+func (s *Session) KernelPath() string { return "portable" }
+
+// UseKernels makes the session run other kernels than those that were chosen when
+// it was made. It is an error if the package has no kernels of that name or this
+// machine does not run them.
+func (s *Session) UseKernels(path string) error {
+	if !s.guard.Hold() {
+		return fmt.Errorf("%s: UseKernels: the session is %w", modelName, runtime.ErrInUse)
+	}
+	defer s.guard.Release()
+	return runtime.CheckTarget(modelName, path, "portable")
+}
+
 // acquire reserves the session for one call of fn and shares the weights.
 func (s *Session) acquire(fn string) error {
 	if !s.guard.Hold() {

@@ -56,9 +56,9 @@ type Step struct {
 
 // NewStep makes a trainer of w that has done no step.
 func NewStep(w *Weights, o StepOptions) *Step {
-	s := &Step{w: w, options: o, grads: make([]float32, 33)}
+	s := &Step{w: w, options: o, grads: runtime.Aligned[float32](33)}
 	s.m.scalars = make([]float32, 3)
-	s.m.moments = make([]float32, 66)
+	s.m.moments = runtime.Aligned[float32](66)
 	s.m.weights = w.data
 
 	return s
@@ -70,6 +70,20 @@ func (s *Step) Steps() int64 { return s.steps }
 // Options are the options with which the trainer was made, and the seed of a
 // checkpoint if one was loaded.
 func (s *Step) Options() StepOptions { return s.options }
+
+// KernelPath names the kernels that the trainer runs.
+func (s *Step) KernelPath() string { return "portable" }
+
+// UseKernels makes the trainer run other kernels than those that were chosen when
+// it was made. It is an error if the package has no kernels of that name or this
+// machine does not run them.
+func (s *Step) UseKernels(path string) error {
+	if !s.guard.Hold() {
+		return fmt.Errorf("%s: UseKernels: the trainer is %w", modelName, runtime.ErrInUse)
+	}
+	defer s.guard.Release()
+	return runtime.CheckTarget(modelName, path, "portable")
+}
 
 // acquire reserves the trainer and its weights for one call of fn.
 func (s *Step) acquire(fn string) error {

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"maps"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/runtime"
@@ -29,7 +28,7 @@ type Weights struct {
 // NewWeights makes weights that are all zero, to be loaded or to collect
 // gradients.
 func NewWeights() *Weights {
-	return &Weights{Meta: map[string]string{}, data: make([]float32, 33)}
+	return &Weights{Meta: map[string]string{}, data: runtime.Aligned[float32](33)}
 }
 
 // InitWeights makes the weights with which training starts. The seed determines
@@ -57,7 +56,10 @@ func (w *Weights) Param(name string) (v runtime.View[float32], ok bool) {
 
 // Clone is a copy, free to be changed. No step may run on w meanwhile.
 func (w *Weights) Clone() *Weights {
-	return &Weights{Meta: maps.Clone(w.Meta), data: slices.Clone(w.data)}
+	c := NewWeights()
+	c.Meta = maps.Clone(w.Meta)
+	copy(c.data, w.data)
+	return c
 }
 
 // Load reads a safetensors file that was written by WriteTo or as a checkpoint
