@@ -30,7 +30,7 @@ func DefaultStepOptions() StepOptions {
 type StepResult struct {
 	Step int64 // updates done
 	Loss float32
-	Norm float64 // of the gradient, before it is clipped; 0 where no update happened, or where it is not known
+	Norm float64 // of the gradient, before it is clipped; 0 where no update happened
 }
 
 // Step minimises Loss.

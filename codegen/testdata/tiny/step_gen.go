@@ -33,7 +33,7 @@ type StepResult struct {
 	Loss    float32
 	Each    []float32 // f32[B]
 	Hits    int32     // i32
-	Norm    float64   // of the gradient, before it is clipped; 0 where no update happened, or where it is not known
+	Norm    float64   // of the gradient, before it is clipped; 0 where no update happened
 	Updated bool      // this was the last of 2 micro-batches
 }
 
