@@ -191,7 +191,9 @@ var (
 func fill(text, of, to string) string { return strings.NewReplacer("%", of, "@", to).Replace(text) }
 
 // across adds, or what op does, eight, four, two and one lanes to the others.
-func across(op string) string { return fill("@ b, a, t; VEXTRACTF128 $1, t, u.x; ", "", op) + lastFour(op) }
+func across(op string) string {
+	return fill("@ b, a, t; VEXTRACTF128 $1, t, u.x; ", "", op) + lastFour(op)
+}
 
 func across512(op string) string {
 	return fill("VEXTRACTF32X8 $1, a, t.y; @ t.y, a.y, t.y; VEXTRACTF32X4 $1, t.y, u.x; ", "", op) + lastFour(op)

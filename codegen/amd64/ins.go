@@ -17,11 +17,11 @@ const (
 type vreg struct {
 	id    int
 	class class
-	width int   // bytes: 8, or 16, 32 and 64 for vectors
-	fixed int   // the machine register it must be, or -1
-	temp  bool  // made by spilling: it is too short to be spilled again
+	width int     // bytes: 8, or 16, 32 and 64 for vectors
+	fixed int     // the machine register it must be, or -1
+	temp  bool    // made by spilling: it is too short to be spilled again
 	made  *recipe // how to make it again, or nil
-	slot  int   // where it is spilled, or -1
+	slot  int     // where it is spilled, or -1
 
 	// Of allocation:
 	into   *vreg // joined with this one
@@ -95,10 +95,10 @@ type ins struct {
 type insKind uint8
 
 const (
-	plain insKind = iota
-	copies        // args[0] to args[1], any class
-	zero          // args[0] becomes 0 (vec) or all ones (mask)
-	fma           // args[3] = args[0]*args[1] + args[2]; op is the part of the name before the order
+	plain  insKind = iota
+	copies         // args[0] to args[1], any class
+	zero           // args[0] becomes 0 (vec) or all ones (mask)
+	fma            // args[3] = args[0]*args[1] + args[2]; op is the part of the name before the order
 	label
 	jump // op is the condition; "JMP" always
 	ret
