@@ -109,8 +109,8 @@ func (l *lowerer) run(body []loop.Stmt) int {
 func (l *lowerer) loop(s *loop.For) {
 	from, to := l.bound(s.From), l.bound(s.To)
 	trips, known := constIndex(to.Add(from.Scale(loop.N(-1))))
-	if known {
-		trips = max(0, trips) / s.Step
+	if trips = max(0, trips) / s.Step; !known {
+		trips = 0
 	}
 	if known && trips <= 1 {
 		l.once1(s, from, trips)
@@ -252,33 +252,47 @@ func loopText(s *loop.For) string {
 
 // once1 lowers a loop of no iteration or one.
 func (l *lowerer) once1(s *loop.For, from loop.Index, trips int) {
-	same := func(dst, src *loop.Val) {
-		if dst.Elem == loop.Int {
-			l.ints[dst] = l.sumOf(src)
-			return
-		}
-		if l.vals[src] == nil {
-			l.fail("bug in codegen/amd64: %s is used before it is computed", src)
-			return
-		}
-		l.vals[dst] = l.vals[src]
-	}
 	for _, c := range s.Carry {
-		same(c.Phi, c.Init)
+		l.same(c.Phi, c.Init)
 	}
 	if trips == 1 {
 		l.ints[s.Var] = from
 		l.stmts(s.Body)
 		for _, c := range s.Carry {
-			same(c.Out, c.Next)
+			l.same(c.Out, c.Next)
 		}
 	} else {
 		for _, c := range s.Carry {
-			same(c.Out, c.Init)
+			l.same(c.Out, c.Init)
 		}
 	}
 	if s.After != nil {
 		l.ints[s.After] = from.Add(loop.AtDim(loop.N(trips * s.Step)))
+	}
+}
+
+// same makes dst another name of src.
+func (l *lowerer) same(dst, src *loop.Val) {
+	if dst.Elem == loop.Int {
+		l.ints[dst] = l.sumOf(src)
+		return
+	}
+	l.vals[dst] = l.val(src)
+}
+
+// chosen lowers an If of which one branch always runs.
+func (l *lowerer) chosen(s *loop.If, then bool) {
+	body := s.Else
+	if then {
+		body = s.Then
+	}
+	l.stmts(body)
+	for _, m := range s.Merge {
+		if then {
+			l.same(m.Dst, m.Then)
+		} else {
+			l.same(m.Dst, m.Else)
+		}
 	}
 }
 
@@ -310,6 +324,11 @@ func (l *lowerer) moves(to []*vreg, from []source) {
 
 // branch lowers an If.
 func (l *lowerer) branch(s *loop.If) {
+	c := l.src(s.Cond, 0)
+	if c.v.konst {
+		l.chosen(s, c.v.bits != 0)
+		return
+	}
 	n := l.newLabel()
 	els := -n
 	merges := func(pick func(m *loop.Merge) *loop.Val, regs []*vreg) {
@@ -328,7 +347,6 @@ func (l *lowerer) branch(s *loop.If) {
 		}
 	}
 	hasElse := len(s.Else) > 0 || len(s.Merge) > 0
-	c := l.src(s.Cond, 0)
 	cond := l.force(c)
 	then := l.open(false, func(*block) {
 		l.stmts(s.Then)

@@ -63,7 +63,7 @@ type arg struct {
 	mem   *mem
 	imm   int64
 	isImm bool
-	width int // to print a vector register with, if it is not its own
+	width int // of a vector register in this operand
 }
 
 func regArg(r *vreg) arg { return arg{reg: r} }
@@ -171,4 +171,12 @@ func (in *ins) inMemory() int {
 		}
 	}
 	return -1
+}
+
+func (in *ins) setWidths() {
+	for i := range in.args {
+		if a := &in.args[i]; a.width == 0 && a.reg != nil {
+			a.width = a.reg.width
+		}
+	}
 }

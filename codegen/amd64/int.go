@@ -226,6 +226,9 @@ func (l *lowerer) product(t loop.IndexTerm) *vreg {
 		x := l.root1(t.Var)
 		c, ok := t.Coef.Const()
 		switch {
+		case ok && c == -1:
+			l.copy(d, x)
+			l.op("NEGQ", regArg(d))
 		case ok && c > 0 && c&(c-1) == 0:
 			l.copy(d, x)
 			l.op("SHLQ", immArg(bits.TrailingZeros(uint(c))), regArg(d))

@@ -1,12 +1,20 @@
 package amd64_test
-import ("testing";"fmt";"github.com/lmc-lang/lmc/ir/loop";"github.com/lmc-lang/lmc/codegen/amd64")
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/lmc-lang/lmc/codegen/amd64"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
 func TestLook(t *testing.T) {
-	for _, tg := range loop.Targets {
-		v := 2/tg.Span()
-		rows := map[int]int{1:6,2:12}[v]
-		k := tile("tile", rows, v, 256, 256)
-		fmt.Println(amd64.Pressure(k, tg))
-		asm, stub, err := amd64.Print(k, tg, "tile", nil)
-		fmt.Println(stub, asm, err)
-	}
+	n, _ := strconv.ParseUint(os.Getenv("LMC_SEED"), 10, 64)
+	c := randomCase(n)
+	fmt.Println(loop.Tidy(c.Kernel))
+	tg := loop.TargetNamed(os.Getenv("LMC_T"))
+	asm, stub, err := amd64.Print(c.Kernel, tg, "tile", syms(c.Kernel, c.Dims))
+	fmt.Println(stub, asm, err)
 }

@@ -103,8 +103,11 @@ func (l *lowerer) regFor(v *loop.Val) *vreg {
 	return l.newReg(gp, 8)
 }
 
+// put appends in to the current block. The widths of its operands are those that
+// their registers have now; they may be joined with wider ones.
 func (l *lowerer) put(in *ins) {
 	in.depth = l.blk.depth
+	in.setWidths()
 	l.blk.code = append(l.blk.code, in)
 }
 
@@ -261,6 +264,16 @@ func (l *lowerer) force(s source) *vreg {
 	}
 	v.regs[h] = r
 	return r
+}
+
+// arg is an operand in a register. Constants are as wide as vectors, also where
+// they are used as scalars.
+func (l *lowerer) arg(s source) arg {
+	a := regArg(l.force(s))
+	if !s.v.vec && a.reg.class == vec {
+		a.width = 16
+	}
+	return a
 }
 
 // reg is the half h of v in a register.

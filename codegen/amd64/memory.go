@@ -59,7 +59,7 @@ func (l *lowerer) store(s *loop.Store, halves []int) {
 		if a, ok := l.foldable(x, tok{mem: true}, op); ok && a.isImm {
 			l.op(op, a, memArg(m))
 		} else {
-			l.op(op, regArg(l.force(x)), memArg(m))
+			l.op(op, l.arg(x), memArg(m))
 		}
 		return
 	}

@@ -230,12 +230,12 @@ func (p *printer) ins(b *strings.Builder, in *ins, align bool) {
 			return
 		}
 		op := map[class]string{gp: "MOVQ", mask: "KMOVQ", vec: "VMOVAPS"}[d.class]
-		w := min(s.width, d.width)
+		w := min(in.args[0].width, in.args[1].width)
 		b.WriteString("\t" + op + " " + regText(s, w) + ", " + regText(d, w) + "\n")
 		return
 	case zero:
 		r := in.args[0].reg
-		x := regText(r, 0)
+		x := regText(r, in.args[0].width)
 		switch {
 		case r.class == mask:
 			b.WriteString("\tKXNORW " + x + ", " + x + ", " + x + "\n")
@@ -285,7 +285,7 @@ func (p *printer) fma(b *strings.Builder, in *ins) {
 	args := slices.Clone(in.args)
 	d := args[3].reg
 	suffix := "PS"
-	if d.width == 16 {
+	if args[3].width == 16 {
 		suffix = "SS"
 	}
 	same := func(i int) bool { return args[i].reg != nil && args[i].reg.phys == d.phys }

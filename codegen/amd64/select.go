@@ -225,7 +225,7 @@ func (l *lowerer) fma(s *loop.Instr, h int, dst *vreg) {
 			in.args[i], memory = m, true
 			continue
 		}
-		in.args[i] = regArg(l.force(x))
+		in.args[i] = l.arg(x)
 	}
 	in.args[3] = regArg(dst)
 	l.put(in)

@@ -162,7 +162,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
 
 // scalar reports whether an instruction works on one float.
 func (in *ins) scalar() bool {
-	return in.kind == fma && in.args[3].reg.width == 16 || len(in.op) > 2 && in.op[len(in.op)-2:] == "SS" || in.op == "VMOVD"
+	return in.kind == fma && in.args[3].width == 16 || len(in.op) > 2 && in.op[len(in.op)-2:] == "SS" || in.op == "VMOVD"
 }
 
 // reload reads a spilled register.
@@ -179,6 +179,7 @@ func (a *allocation) reload(r, into *vreg, depth int) *ins {
 		in = newIns("VMOVUPS", memArg(r.place(false)), regArg(into))
 	}
 	in.depth = depth
+	in.setWidths()
 	return in
 }
 
@@ -186,5 +187,6 @@ func (a *allocation) storeSlot(from, r *vreg, depth int) *ins {
 	op := map[class]string{gp: "MOVQ", mask: "KMOVQ", vec: "VMOVUPS"}[r.class]
 	in := newIns(op, regArg(from), memArg(r.place(false)))
 	in.depth = depth
+	in.setWidths()
 	return in
 }

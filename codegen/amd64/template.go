@@ -110,7 +110,7 @@ func (l *lowerer) expand(form string, from operands, dst *vreg, width int) {
 		}
 		switch t.letter {
 		case "a", "b", "c":
-			return regArg(l.force(from[t.letter[0]-'a']))
+			return l.arg(from[t.letter[0]-'a'])
 		case "AX", "DX":
 			if local[t.letter] == nil {
 				local[t.letter] = l.fixedReg(map[string]int{"AX": regAX, "DX": regDX}[t.letter])
@@ -165,7 +165,9 @@ func (l *lowerer) step(s step, get func(tok) arg) {
 			args[i] = arg{} // below, when it is known what else is in memory
 		default:
 			args[i] = get(t)
-			args[i].width = t.width
+			if t.width > 0 {
+				args[i].width = t.width
+			}
 			memory = memory || args[i].mem != nil
 		}
 	}
