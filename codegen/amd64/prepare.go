@@ -1,0 +1,209 @@
+package amd64
+
+import (
+	"slices"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// prepare returns body with loads and what is made of them alone moved down to
+// their first use, which keeps few of them live at once. It fills in how often
+// values are used, and which loads can be operands of the only instruction that
+// uses them.
+func (l *lowerer) prepare() []loop.Stmt {
+	l.uses, l.known, l.fold, l.foldSplat = map[*loop.Val]int{}, map[*loop.Val]*loop.Instr{}, map[*loop.Load]bool{}, map[*loop.Instr]bool{}
+	f := frozen(l.k)
+	body := sink(l.k.Body, f)
+	l.count(body)
+	l.findFolds(body, f)
+	return body
+}
+
+// frozen is the set of buffers that the kernel cannot change.
+func frozen(k *loop.Kernel) map[*loop.Buffer]bool {
+	out := map[*loop.Buffer]bool{}
+	for i, b := range k.Bufs {
+		out[b] = !b.Out
+		for _, p := range k.InPlace {
+			if p[0] == i {
+				out[b] = false
+			}
+		}
+	}
+	return out
+}
+
+// operandsOf calls f for the values that s uses itself; those in blocks inside
+// it are not among them.
+func operandsOf(s loop.Stmt, f func(v *loop.Val)) {
+	index := func(at loop.Index) {
+		for _, t := range at.Terms {
+			f(t.Var)
+		}
+	}
+	maybe := func(vs ...*loop.Val) {
+		for _, v := range vs {
+			if v != nil {
+				f(v)
+			}
+		}
+	}
+	switch s := s.(type) {
+	case *loop.Instr:
+		maybe(s.Args...)
+	case *loop.Load:
+		index(s.At)
+		maybe(s.Lane, s.Mask)
+	case *loop.Store:
+		index(s.At)
+		maybe(s.Src, s.Mask)
+	case *loop.For:
+		maybe(s.From.Val, s.To.Val)
+		for _, c := range s.Carry {
+			f(c.Init)
+			f(c.Next)
+		}
+	case *loop.If:
+		f(s.Cond)
+		for _, m := range s.Merge {
+			f(m.Then)
+			f(m.Else)
+		}
+	}
+}
+
+// blocksOf are the blocks inside s.
+func blocksOf(s loop.Stmt) [][]loop.Stmt {
+	switch s := s.(type) {
+	case *loop.For:
+		return [][]loop.Stmt{s.Body}
+	case *loop.If:
+		return [][]loop.Stmt{s.Then, s.Else}
+	}
+	return nil
+}
+
+// everywhere calls f for s and the statements inside it.
+func everywhere(s loop.Stmt, f func(loop.Stmt)) {
+	f(s)
+	for _, b := range blocksOf(s) {
+		for _, x := range b {
+			everywhere(x, f)
+		}
+	}
+}
+
+// usesAny reports whether s or what is in it uses one of vs.
+func usesAny(s loop.Stmt, v *loop.Val) bool {
+	found := false
+	everywhere(s, func(x loop.Stmt) { operandsOf(x, func(y *loop.Val) { found = found || y == v }) })
+	return found
+}
+
+// writes reports whether s may store to memory that a load from b sees.
+func writes(s loop.Stmt, b *loop.Buffer, f map[*loop.Buffer]bool) bool {
+	if f[b] {
+		return false
+	}
+	found := false
+	everywhere(s, func(x loop.Stmt) {
+		if st, ok := x.(*loop.Store); ok {
+			// In-place pairs are buffers of their own that are one memory.
+			found = found || st.Buf == b || !b.Out
+		}
+		if _, ok := x.(*loop.Extern); ok {
+			found = true
+		}
+	})
+	return found
+}
+
+// sink moves loads and splats down.
+func sink(body []loop.Stmt, f map[*loop.Buffer]bool) []loop.Stmt {
+	out := make([]loop.Stmt, 0, len(body))
+	// From the last to the first statement, so that users have found their place.
+	for i := len(body) - 1; i >= 0; i-- {
+		s := body[i]
+		switch x := s.(type) {
+		case *loop.For:
+			c := *x
+			c.Body = sink(x.Body, f)
+			s = &c
+		case *loop.If:
+			c := *x
+			c.Then, c.Else = sink(x.Then, f), sink(x.Else, f)
+			s = &c
+		}
+		var dst *loop.Val
+		var buf *loop.Buffer
+		switch x := s.(type) {
+		case *loop.Load:
+			if x.Lane == nil && x.Mask == nil {
+				dst, buf = x.Dst, x.Buf
+			}
+		case *loop.Instr:
+			if x.Op == loop.Splat || x.Op == loop.Convert && !x.Dst.Vec {
+				dst = x.Dst
+			}
+		}
+		at := len(out) // out is in reverse order
+		for dst != nil && at > 0 && !usesAny(out[at-1], dst) && (buf == nil || !writes(out[at-1], buf, f)) {
+			at--
+		}
+		if dst == nil || at == 0 {
+			at = len(out)
+		}
+		out = slices.Insert(out, at, s)
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// count counts uses.
+func (l *lowerer) count(body []loop.Stmt) {
+	for _, s := range body {
+		everywhere(s, func(x loop.Stmt) {
+			operandsOf(x, func(v *loop.Val) { l.uses[v]++ })
+			if in, ok := x.(*loop.Instr); ok {
+				l.known[in.Dst] = in
+			}
+		})
+	}
+}
+
+// findFolds finds the loads, and splats of loads, that are used once, in the block of the load, by
+// an instruction or a store, before the memory can change.
+func (l *lowerer) findFolds(body []loop.Stmt, f map[*loop.Buffer]bool) {
+	for i, s := range body {
+		for _, b := range blocksOf(s) {
+			l.findFolds(b, f)
+		}
+		x, ok := s.(*loop.Load)
+		if !ok || l.uses[x.Dst] != 1 || x.Lane != nil || x.Mask != nil || x.Dst.Vec && x.Dst.Elem == loop.Bool {
+			continue
+		}
+		v, splat := x.Dst, (*loop.Instr)(nil)
+		for _, y := range body[i+1:] {
+			uses := false
+			operandsOf(y, func(u *loop.Val) { uses = uses || u == v })
+			in, isInstr := y.(*loop.Instr)
+			_, isStore := y.(*loop.Store)
+			switch {
+			case uses && splat != nil:
+				l.foldSplat[splat] = isInstr
+			case uses:
+				l.fold[x] = isInstr || isStore
+			}
+			if uses && splat == nil && isInstr && in.Op == loop.Splat && l.uses[in.Dst] == 1 {
+				v, splat = in.Dst, in
+				continue
+			}
+			if uses {
+				break
+			}
+			if writes(y, x.Buf, f) {
+				break
+			}
+		}
+	}
+}

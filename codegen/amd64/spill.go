@@ -1,0 +1,192 @@
+package amd64
+
+import "errors"
+
+var errTooMany = errors.New("bug in codegen/amd64: no registers left although everything is spilled")
+
+// spill rewrites the code so that the given registers are in the frame, or are
+// made again, wherever they are used.
+func (a *allocation) spill(regs []*vreg) error {
+	out := map[*vreg]bool{}
+	for _, r := range regs {
+		if !r.spillable() {
+			return errTooMany
+		}
+		out[r] = true
+		if r.made == nil {
+			a.slots = append(a.slots, r.width)
+			r.slot = len(a.slots)
+		}
+	}
+	code := make([]*ins, 0, len(a.code)+8)
+	for _, in := range a.code {
+		code = a.respill(code, in, out)
+	}
+	a.code = code
+	kept := a.regs[:0]
+	for _, r := range a.regs {
+		if !out[r] {
+			kept = append(kept, r)
+		}
+	}
+	a.regs = kept
+	return nil
+}
+
+// respill appends in to code, with loads before it and stores after it.
+func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
+	touched, only := false, true
+	in.each(func(r *vreg, use, def bool) {
+		touched = touched || out[r]
+		only = only && out[r] && def && !use && r.made != nil
+	})
+	if !touched {
+		return append(code, in)
+	}
+	if only {
+		return code // the value is made where it is used
+	}
+	often := 1.0
+	for range in.depth {
+		often *= 8
+	}
+	if in.kind == copies {
+		return a.spillCopy(code, in, out, often)
+	}
+	a.foldOperand(in, out)
+	var after []*ins
+	now := map[*vreg]*vreg{}
+	replace := func(r *vreg) *vreg {
+		if !out[r] {
+			return r
+		}
+		if now[r] == nil {
+			t := &vreg{class: r.class, width: r.width, fixed: -1, slot: -1, temp: true}
+			a.regs = append(a.regs, t)
+			now[r] = t
+		}
+		return now[r]
+	}
+	var loads, stores []*vreg
+	seen := map[*vreg]bool{}
+	in.each(func(r *vreg, use, def bool) {
+		if out[r] && use && !seen[r] {
+			seen[r] = true
+			loads = append(loads, r)
+		}
+		if out[r] && def && r.made == nil {
+			stores = append(stores, r)
+		}
+	})
+	for _, r := range loads {
+		code = append(code, a.reload(r, replace(r), in.depth))
+		a.cost += often
+	}
+	in.rename(replace)
+	for _, r := range stores {
+		after = append(after, a.storeSlot(replace(r), r, in.depth))
+		a.cost += often
+	}
+	return append(append(code, in), after...)
+}
+
+// spillCopy is a copy from or to the frame.
+func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often float64) []*ins {
+	s, d := in.args[0].reg, in.args[1].reg
+	a.cost += often
+	switch {
+	case out[s] && out[d]:
+		t := &vreg{class: s.class, width: max(s.width, d.width), fixed: -1, slot: -1, temp: true}
+		a.regs = append(a.regs, t)
+		code = append(code, a.reload(s, t, in.depth))
+		if d.made == nil {
+			code = append(code, a.storeSlot(t, d, in.depth))
+		}
+		return code
+	case out[s]:
+		return append(code, a.reload(s, d, in.depth))
+	case d.made != nil:
+		return code
+	}
+	return append(code, a.storeSlot(s, d, in.depth))
+}
+
+// place is where a spilled register can be read, or nil if an instruction must
+// make it.
+func (r *vreg) place(bcst bool) *mem {
+	switch {
+	case r.made == nil:
+		return &mem{slot: r.slot}
+	case r.made.konst:
+		return &mem{konst: true, bits: r.made.bits, bcst: bcst}
+	}
+	return r.made.mem
+}
+
+// foldOperand makes a spilled register a memory operand, if in takes one there.
+func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
+	if in.fold < 0 || in.inMemory() >= 0 {
+		return
+	}
+	candidates := []int{int(in.fold)}
+	switch {
+	case in.kind == fma:
+		candidates = []int{0, 1, 2}
+	case in.swap:
+		candidates = append(candidates, int(in.fold)+1)
+	}
+	for _, i := range candidates {
+		r := in.args[i].reg
+		if r == nil || !out[r] {
+			continue
+		}
+		times := 0
+		in.each(func(x *vreg, _, _ bool) {
+			if x == r {
+				times++
+			}
+		})
+		if times > 1 {
+			continue
+		}
+		if r.made != nil && r.made.konst && a.t.Lanes == 16 && !in.bcst && !in.scalar() {
+			continue // the table of constants has one element for AVX-512
+		}
+		in.args[i] = memArg(r.place(in.bcst))
+		if in.swap && i != int(in.fold) {
+			in.args[in.fold], in.args[i] = in.args[i], in.args[in.fold]
+		}
+		return
+	}
+}
+
+// scalar reports whether an instruction works on one float.
+func (in *ins) scalar() bool {
+	return in.kind == fma && in.args[3].width == 16 || len(in.op) > 2 && in.op[len(in.op)-2:] == "SS" || in.op == "VMOVD"
+}
+
+// reload reads a spilled register.
+func (a *allocation) reload(r, into *vreg, depth int) *ins {
+	var in *ins
+	switch {
+	case r.made != nil && r.made.konst:
+		in = setConstant(a.t, r.made.bits, into)
+	case r.class == gp:
+		in = newIns("MOVQ", memArg(r.place(false)), regArg(into))
+	case r.class == mask:
+		in = newIns("KMOVQ", memArg(r.place(false)), regArg(into))
+	default:
+		in = newIns("VMOVUPS", memArg(r.place(false)), regArg(into))
+	}
+	in.depth = depth
+	in.setWidths()
+	return in
+}
+
+func (a *allocation) storeSlot(from, r *vreg, depth int) *ins {
+	op := map[class]string{gp: "MOVQ", mask: "KMOVQ", vec: "VMOVUPS"}[r.class]
+	in := newIns(op, regArg(from), memArg(r.place(false)))
+	in.depth = depth
+	in.setWidths()
+	return in
+}
