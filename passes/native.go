@@ -19,12 +19,12 @@ func (s *scheduler) natives(k *kernel) error {
 	for _, t := range loop.Targets {
 		var n *loop.Kernel
 		b, p := k.again()
-		if p.kind == contraction {
-			n = b.nativeDot(p, t)
+		if p.kind == contraction && b.nativeDot(p, t) != nil {
+			// What is computed before and after the sums is still scalar.
+			n, _ = vectorise(b.Builder, b.parallel)
 		}
 		switch {
 		case n != nil:
-			n = loop.Tidy(n)
 			adopt(k.Kernel, n)
 		case shared != nil:
 			n = shared

@@ -8,7 +8,8 @@ import (
 
 // vectorise turns a scalar kernel into one in vectors, with a grid. Parallel
 // has the counters of loops whose iterations are independent but for their
-// carries. The error says why no loop of the kernel fits.
+// carries. The error says why no loop of the kernel fits. A kernel that has a
+// grid is in vectors already, and gets no error for that.
 //
 // For each loop there are two ways: it runs over vectors, and everything in it
 // that differs from iteration to iteration becomes a vector, loops included; or
@@ -23,10 +24,10 @@ func vectorise(b *loop.Builder, parallel map[*loop.Val]bool) (*loop.Kernel, erro
 	if err := v.write(); err != nil {
 		return nil, err
 	}
-	if len(v.chosen) == 0 {
-		if v.why == "" {
-			v.why = "there is not enough to do"
-		}
+	if v.why == "" {
+		v.why = "there is not enough to do"
+	}
+	if len(v.chosen) == 0 && b.K.Grid == nil {
 		return nil, fmt.Errorf("no loop fits: %s", v.why)
 	}
 	chosen := v.chosen

@@ -9,7 +9,7 @@ import (
 // instr writes copy u of s. What is the same in all lanes is computed once, for
 // the first copy; what counts up from lane to lane stays an address.
 func (v *vectoriser) instr(s *loop.Instr, u int) {
-	if u > 0 && v.env[s.Dst].vec == nil {
+	if x := v.env[s.Dst]; u > 0 && (x.vec == nil || x.vec[u] != nil) {
 		return
 	}
 	args := make([]*lanes, len(s.Args))
@@ -32,6 +32,10 @@ func (v *vectoriser) instr(s *loop.Instr, u int) {
 			return
 		case uniform && !(v.guarded && mayFault(s)):
 			v.env[s.Dst] = v.one(s, args)
+			return
+		}
+		if x := v.fourRandom(s, args); x != nil {
+			v.env[s.Dst] = x
 			return
 		}
 		v.env[s.Dst] = v.newLanes(s.Dst.Elem)
@@ -99,7 +103,7 @@ func (v *vectoriser) divided(op loop.Op, x, y *lanes) *lanes {
 		}
 		return integerLanes(loop.AtDim(loop.N(c % m)))
 	}
-	if v.strip == nil || v.copies != 1 || !x.step.Is(1) || !multipleOfLanes(n) || !v.aligned(x.at) {
+	if v.strip == nil || v.copies != 1 || !x.step.Is(1) || !multipleOf(n, loop.Lanes) || !v.aligned(x.at, loop.Lanes) {
 		return nil
 	}
 	size := v.SizeOf(n)
@@ -109,28 +113,31 @@ func (v *vectoriser) divided(op loop.Op, x, y *lanes) *lanes {
 	return &lanes{elem: loop.Int, at: loop.At(v.Do(loop.Mod, v.IndexVal(x.at), size)), step: loop.N(1)}
 }
 
-func multipleOfLanes(d loop.Dim) bool { _, ok := d.Div(loop.N(loop.Lanes)); return ok }
+func multipleOf(d loop.Dim, n int) bool { _, ok := d.Div(loop.N(n)); return ok }
 
-// aligned reports whether at is a multiple of loop.Lanes at the beginning of
-// each vector: it is made of such multiples and of the counter of the loop, if
-// that starts at one.
-func (v *vectoriser) aligned(at loop.Index) bool {
+// aligned reports whether at is a multiple of n, which divides loop.Lanes, at
+// the beginning of each vector: it is made of such multiples and of the counter
+// of the loop, if that starts at one.
+func (v *vectoriser) aligned(at loop.Index, n int) bool {
 	pos := v.env[v.strip.Var].at
-	starts := v.strip.From.Val == nil && multipleOfLanes(v.strip.From.Dim)
+	starts := v.strip.From.Val == nil && multipleOf(v.strip.From.Dim, n)
 	if c := v.chosen[v.strip]; c != nil && c.blocks {
 		starts = true
 	}
 	for _, t := range at.Terms {
-		counter := starts && len(pos.Terms) == 1 && pos.Terms[0].Var == t.Var && t.Coef.Is(1)
-		if !counter && !multipleOfLanes(t.Coef) {
+		counter := starts && len(pos.Terms) == 1 && pos.Terms[0].Var == t.Var
+		if !counter && !multipleOf(t.Coef, n) {
 			return false
 		}
 	}
-	return multipleOfLanes(at.Off)
+	return multipleOf(at.Off, n)
 }
 
 // one writes s for all lanes at once.
 func (v *vectoriser) one(s *loop.Instr, args []*lanes) *lanes {
+	if x, y, z := v.product(s); x != nil {
+		return scalarLanes(v.Do(loop.FMA, v.scalar(v.of(x)), v.scalar(v.of(y)), v.scalar(v.of(z))))
+	}
 	vals := make([]*loop.Val, len(args))
 	for i, x := range args {
 		vals[i] = v.scalar(x)
@@ -162,8 +169,8 @@ func (v *vectoriser) lanewise(s *loop.Instr, args []*lanes, u int) *loop.Val {
 	case loop.Uniform, loop.Normal:
 		return v.random(s.Op, args, u)
 	case loop.Add:
-		if x := v.fused(s, args, u); x != nil {
-			return x
+		if x, y, z := v.product(s); x != nil {
+			return v.Do(loop.FMA, v.vector(v.of(x), u), v.vector(v.of(y), u), v.vector(v.of(z), u))
 		}
 	}
 	vals := make([]*loop.Val, len(args))
@@ -201,28 +208,26 @@ func (v *vectoriser) expand(op loop.Op, args []*loop.Val) *loop.Val {
 	return x
 }
 
-// fused is x*y + z in one instruction, rounded once, if one operand of the
-// addition s is a product that nothing else needs.
-func (v *vectoriser) fused(s *loop.Instr, args []*lanes, u int) *loop.Val {
-	if s.Dst.Elem != loop.F32 {
-		return nil
+// product reports whether s adds one product to something else: it is x*y + z
+// in one instruction, then, rounded once. That depends on nothing but s, so the
+// bits do not depend on which loops run over vectors.
+func (v *vectoriser) product(s *loop.Instr) (x, y, z *loop.Val) {
+	if s.Op != loop.Add || s.Dst.Elem != loop.F32 || s.Dst.Vec {
+		return nil, nil, nil
 	}
-	product := func(i int) *loop.Instr {
-		m, ok := v.defs[s.Args[i]].(*loop.Instr)
-		if !ok || m.Op != loop.Mul || v.uses[m.Dst] != 1 || args[i].vec == nil || args[i].part != nil {
-			return nil
+	mul := func(i int) *loop.Instr {
+		if m, ok := v.defs[s.Args[i]].(*loop.Instr); ok && m.Op == loop.Mul {
+			return m
 		}
-		return m
-	}
-	x, y := product(0), product(1)
-	if (x == nil) == (y == nil) {
 		return nil
 	}
-	m, other := y, 0
-	if y == nil {
-		m, other = x, 1
+	switch p, q := mul(0), mul(1); {
+	case p != nil && q == nil:
+		return p.Args[0], p.Args[1], s.Args[1]
+	case q != nil && p == nil:
+		return q.Args[0], q.Args[1], s.Args[0]
 	}
-	return v.Do(loop.FMA, v.vector(v.of(m.Args[0]), u), v.vector(v.of(m.Args[1]), u), v.vector(args[other], u))
+	return nil, nil, nil
 }
 
 // checked is copy u of an index that has to be in [0, n): any lane that is not
@@ -258,6 +263,24 @@ func (v *vectoriser) random(op loop.Op, args []*lanes, u int) *loop.Val {
 		return expandNormal(v.Builder, seed, stream, base, lane)
 	}
 	return expandUniform(v.Builder, seed, stream, base, lane)
+}
+
+// fourRandom is four vectors of random numbers at once, if s draws them and
+// the counters are neighbours.
+func (v *vectoriser) fourRandom(s *loop.Instr, args []*lanes) *lanes {
+	draw := expandUniform4
+	switch s.Op {
+	case loop.Normal:
+		draw = expandNormal4
+	case loop.Uniform:
+	default:
+		return nil
+	}
+	if c := args[2]; v.copies == 4 && c.vec == nil && c.step.Is(1) && v.aligned(c.at, 4) {
+		x := draw(v.Builder, v.scalar(args[0]), v.scalar(args[1]), v.IndexVal(c.at))
+		return &lanes{elem: loop.F32, vec: x[:]}
+	}
+	return nil
 }
 
 // divide is floor(x / y), or what is left of x, for a number y.

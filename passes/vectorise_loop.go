@@ -79,7 +79,14 @@ func (v *vectoriser) copiesOf(f *loop.For, out []loop.Stmt) *choice {
 		body = out
 	}
 	sums := len(f.Carry)
-	ops, inner := 0, false
+	ops, inner, divides := 0, false, false
+	draws := false
+	walk(f.Body, func(s loop.Stmt) {
+		if s, ok := s.(*loop.Instr); ok {
+			divides = divides || s.Dst.Elem == loop.Int && (s.Op == loop.Div || s.Op == loop.Mod)
+			draws = draws || s.Op == loop.Uniform || s.Op == loop.Normal
+		}
+	})
 	walk(body, func(s loop.Stmt) {
 		switch s := s.(type) {
 		case *loop.For:
@@ -92,6 +99,10 @@ func (v *vectoriser) copiesOf(f *loop.For, out []loop.Stmt) *choice {
 		}
 	})
 	switch {
+	case divides: // see divided
+		return c
+	case draws: // see fourRandom
+		c.copies = 4
 	case sums == 0 && !inner || sums > 2:
 		return c
 	case ops <= 4*sums+2:
