@@ -77,14 +77,27 @@ func kernelArgs(t *testing.T, k *loop.Kernel, dims map[string]int, r *rand.Rand)
 	return args
 }
 
+// bits are those of the outputs of k.
 func bits(k *loop.Kernel, args []loop.Mem) (out []uint32) {
 	for i, b := range k.Bufs {
-		if x, ok := args[i].([]float32); ok && b.Out {
+		if !b.Out {
+			continue
+		}
+		switch x := args[i].(type) {
+		case []float32:
 			for _, v := range x {
 				if v != v {
 					v = float32(math.NaN())
 				}
 				out = append(out, math.Float32bits(v))
+			}
+		case []int32:
+			for _, v := range x {
+				out = append(out, uint32(v))
+			}
+		case []bool:
+			for _, v := range x {
+				out = append(out, map[bool]uint32{true: 1}[v])
 			}
 		}
 	}
@@ -93,9 +106,21 @@ func bits(k *loop.Kernel, args []loop.Mem) (out []uint32) {
 
 func poisonOuts(k *loop.Kernel, args []loop.Mem) {
 	for i, b := range k.Bufs {
-		if x, ok := args[i].([]float32); ok && b.Out {
+		if !b.Out {
+			continue
+		}
+		switch x := args[i].(type) {
+		case []float32:
 			for j := range x {
 				x[j] = float32(math.NaN())
+			}
+		case []int32:
+			for j := range x {
+				x[j] = -7777777
+			}
+		case []bool:
+			for j := range x {
+				x[j] = true
 			}
 		}
 	}

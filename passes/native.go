@@ -2,34 +2,80 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
 // natives adds to k, which is new to the program, its forms in vectors: the
-// group is scheduled again for each target, with the same buffers and places.
-// What has no such form runs portable code on every target.
+// group is scheduled again, with the same buffers and places. Contractions have
+// a form for each target, others one for all of them. What has no such form runs
+// portable code on every target.
 func (s *scheduler) natives(k *kernel) error {
 	if s.p.API.Float64 || k.Wide {
 		return nil
 	}
+	var shared *loop.Kernel
 	for _, t := range loop.Targets {
+		var n *loop.Kernel
 		b, p := k.again()
-		if p.kind != contraction {
-			continue
+		if p.kind == contraction && b.nativeDot(p, t) != nil {
+			// What is computed before and after the sums is still scalar.
+			n, _ = vectorise(b.Builder, b.parallel)
 		}
-		n := b.nativeDot(p, t)
-		if n == nil {
-			continue
+		switch {
+		case n != nil:
+			adopt(k.Kernel, n)
+		case shared != nil:
+			n = shared
+		default:
+			var why error
+			if shared, why = nativeLoops(k); why != nil {
+				s.refused(k.Kernel, why)
+				return nil
+			}
+			n = shared
 		}
-		n = loop.Tidy(n)
-		adopt(k.Kernel, n)
 		if err := n.Verify(); err != nil {
 			return fmt.Errorf("bug in pass schedule: native form for %s: %w", t.Name, err)
 		}
 		k.Native = append(k.Native, loop.Native{Target: t, Kernel: n})
 	}
 	return nil
+}
+
+// nativeLoops is the form of k that vectorise makes, for all targets; the error
+// says why there is none.
+func nativeLoops(k *kernel) (*loop.Kernel, error) {
+	b, p := k.again()
+	b.native = true
+	switch p.kind {
+	case rows, columns:
+		b.rows(p)
+	case contraction:
+		b.products(p)
+	default:
+		b.naive()
+	}
+	tidy(b.K)
+	b.K.Body = joinLoops(b.Builder, b.K.Body, usesOf(b.K), b.parallel)
+	adopt(k.Kernel, b.K)
+	if n := len(b.K.Arguments()); n < len(b.K.Bufs) {
+		return nil, fmt.Errorf("it needs %s besides the memory of the portable kernel", b.K.Bufs[n].Name)
+	}
+	b.K.InPlace = nil
+	findInPlace(b.K)
+	for _, x := range k.InPlace {
+		if !slices.Contains(b.K.InPlace, x) {
+			return nil, fmt.Errorf("%s cannot be in the memory of %s", k.Bufs[x[1]].Name, k.Bufs[x[0]].Name)
+		}
+	}
+	n, err := vectorise(b.Builder, b.parallel)
+	if err != nil {
+		return nil, err
+	}
+	n.InPlace, n.Cost = k.InPlace, k.Cost
+	return n, nil
 }
 
 // adopt gives n the arguments of k, whose native form it is: the same buffers in

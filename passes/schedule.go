@@ -24,10 +24,12 @@ type scheduler struct {
 	shared map[string]*loop.Kernel // by text
 	names  map[string]int          // of kernels and procedures
 	uses   []*MemoryUse
+	// refused is told which kernels have no native form, and why.
+	refused func(k *loop.Kernel, why error)
 }
 
 func newScheduler(p *Program) *scheduler {
-	return &scheduler{p: p, out: &loop.Program{API: p.API}, shared: map[string]*loop.Kernel{}, names: map[string]int{}}
+	return &scheduler{p: p, out: &loop.Program{API: p.API}, shared: map[string]*loop.Kernel{}, names: map[string]int{}, refused: func(*loop.Kernel, error) {}}
 }
 
 // name returns name, with a number if it has been given before.

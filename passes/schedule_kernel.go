@@ -56,6 +56,9 @@ type kernelBuilder struct {
 	names    bufferNames
 	wholes   map[*alloc]*loop.Buffer
 	over     map[*ir.Value]bool // results that replace an operand in its memory: written once, at the end
+	// native: loops are for vectorise. Sums are not split, columns of sums stay
+	// in registers, and loops inside a row are in parallel, too, but for their sums.
+	native bool
 }
 
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as

@@ -59,7 +59,7 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 			loops = append(loops, &rowLoop{extents: extents})
 			return loops[len(loops)-1]
 		}
-		var later []*ir.Value
+		var later, single []*ir.Value
 		for _, v := range members {
 			_, kept := keep[v]
 			switch {
@@ -71,12 +71,19 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 			case v.Op.Reduces:
 			case p.avail[v] != phase || !p.output[v] && !kept:
 			case p.inRow(v):
-				idx := p.at(v, row, nil)
-				b.store(v, idx, b.pull(v, idx))
+				single = append(single, v)
 			default:
 				l := at(p.inner(v))
 				l.stores = append(l.stores, v)
 			}
+		}
+		// All are read before one is written, which may be in the place of an operand.
+		xs := make([]*loop.Val, len(single))
+		for i, v := range single {
+			xs[i] = b.pull(v, p.at(v, row, nil))
+		}
+		for i, v := range single {
+			b.store(v, p.at(v, row, nil), xs[i])
 		}
 		for _, l := range loops {
 			b.rowLoop(p, l, keep, row)
@@ -132,7 +139,7 @@ func (b *kernelBuilder) rowLoop(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 		b.foldOne(p, l, keep, row)
 		return
 	}
-	split := len(l.reductions) > 0 && b.worthSplitting(p, l)
+	split := !b.native && len(l.reductions) > 0 && b.worthSplitting(p, l)
 	n := 1
 	if split {
 		n = parts
@@ -156,12 +163,14 @@ func (b *kernelBuilder) rowLoop(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 		}
 		if axis < depth-1 {
 			return b.For("i", loop.Bound{}, loop.Bound{Dim: extent}, 1, acc, func(i *loop.Val, phi []*loop.Val) []*loop.Val {
+				b.parallel[i] = b.native
 				inner[axis] = loop.At(i)
 				return rec(axis+1, phi)
 			})
 		}
 		if n == 1 {
 			return b.For("j", loop.Bound{}, loop.Bound{Dim: extent}, 1, acc, func(j *loop.Val, phi []*loop.Val) []*loop.Val {
+				b.parallel[j] = b.native
 				inner[axis] = loop.At(j)
 				return b.fold(p, l, keep, row, inner, phi)
 			})
@@ -259,12 +268,12 @@ func (b *kernelBuilder) worthSplitting(p *plan, l *rowLoop) bool {
 		return false
 	}
 	for _, v := range l.reductions {
-		if b.costly(p, v.Args[0]) {
+		if b.costly(v.Args[0], nil) {
 			return false
 		}
 	}
 	for _, v := range l.stores {
-		if b.costly(p, v) {
+		if b.costly(v, nil) {
 			return false
 		}
 	}
@@ -272,15 +281,18 @@ func (b *kernelBuilder) worthSplitting(p *plan, l *rowLoop) bool {
 }
 
 // costly reports whether computing an element of v, as far as it is not in
-// memory, takes a function such as exp.
-func (b *kernelBuilder) costly(p *plan, v *ir.Value) bool {
+// memory or kept, takes a function such as exp.
+func (b *kernelBuilder) costly(v *ir.Value, kept map[*ir.Value]storage) bool {
 	if v.Op == ir.Param || v.Op.Reduces {
 		return false
 	}
 	if _, ok := b.in[v]; ok {
 		return false
 	}
-	return v.Op.Costly || slices.ContainsFunc(v.Args, func(a *ir.Value) bool { return b.costly(p, a) })
+	return v.Op.Costly || slices.ContainsFunc(v.Args, func(a *ir.Value) bool {
+		_, ok := kept[a]
+		return !ok && b.costly(a, kept)
+	})
 }
 
 // keep decides where the values go that cost much, are no results and are
@@ -291,7 +303,7 @@ func (b *kernelBuilder) keep(p *plan, members []*ir.Value) map[*ir.Value]storage
 	lent := map[*ir.Value]bool{}
 	needed := p.needed(members)
 	for _, v := range members {
-		if p.output[v] || v.Op.Reduces || p.inRow(v) || needed[v] <= p.avail[v] || !b.costly(p, v) {
+		if p.output[v] || v.Op.Reduces || p.inRow(v) || needed[v] <= p.avail[v] || !b.costly(v, keep) {
 			continue
 		}
 		var host *ir.Value

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -38,6 +39,14 @@ func (d *dotEmitter) tiles() {
 			d.along(column, columns, false, func(js []loop.Index) { d.tile(row, column, is, js) })
 		})
 	})
+}
+
+// products emits a contraction for vectorise: for each element of the result,
+// one pass along the summed axes.
+func (b *kernelBuilder) products(p *plan) {
+	d := b.newDot(p)
+	d.joinLetters()
+	d.outer(slices.Concat(d.f.batch, d.f.rows, d.f.columns), func() { d.tile(0, 0, []loop.Index{{}}, []loop.Index{{}}) })
 }
 
 func lastRune(rs []rune) rune {

@@ -1,0 +1,233 @@
+package passes
+
+import (
+	"slices"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// gridBlock is how many iterations of a loop over vectors are one piece of the
+// grid: lines of memory are written by one piece alone, those of bools too.
+const gridBlock = 64
+
+// Work that is worth a dispatch, about 4 microseconds in vectors.
+const (
+	nativeFlops = 400_000
+	nativeLoads = 50_000
+)
+
+// nativeGrid makes the outermost loop of b's kernel the grid of the native form,
+// in blocks if it runs over vectors, joined with the loop in it if it is short.
+// It returns nil if that loop is not parallel, or if all is done before another
+// goroutine has begun.
+func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.For]*choice) *loop.Grid {
+	k := b.K
+	if k.Grid != nil {
+		return k.Grid
+	}
+	at := -1
+	for i, s := range k.Body {
+		switch s := s.(type) {
+		case *loop.For:
+			if at >= 0 || !parallel[s.Var] {
+				return nil
+			}
+			at = i
+		case *loop.Instr, *loop.Load:
+		default:
+			return nil
+		}
+	}
+	if at < 0 {
+		return nil
+	}
+	f := k.Body[at].(*loop.For)
+	if len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || f.To.Val != nil || !f.From.Dim.Is(0) {
+		return nil
+	}
+	all := blockCost(k.Body, nil)
+	if pieces, known := dispatches(all); known && pieces < 2 {
+		return nil
+	}
+	for chosen[f] == nil {
+		g := onlyLoop(f)
+		n, ok := f.To.Dim.Const()
+		if g == nil || !parallel[g.Var] || !ok || n >= 64 {
+			break
+		}
+		if c := chosen[g]; c != nil {
+			if m, ok := g.To.Dim.Const(); ok && m < 4*gridBlock {
+				break
+			}
+			cutInBlocks(b, g, c)
+			parallel[onlyLoop(f).Var] = true
+			g = onlyLoop(f)
+		} else if innermost(g) {
+			break
+		}
+		mergeByDivision(b, f, g)
+	}
+	lo, hi := b.NewVal(loop.Int, "lo"), b.NewVal(loop.Int, "hi")
+	k.Grid = &loop.Grid{Lo: lo, Hi: hi, N: f.To.Dim, Grain: loop.N(1)}
+	if c := chosen[f]; c != nil {
+		k.Grid.N = blocksOf(f.To.Dim)
+		from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
+		k.Body = slices.Insert(k.Body, at, blockEnds(b, lo, hi, f.To.Dim, from, to)...)
+		c.multiple, c.blocks = blockMultiple(f), true
+		f.From, f.To = loop.Bound{Val: from}, loop.Bound{Val: to}
+	} else {
+		f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
+	}
+	if pieces, known := dispatches(all); known {
+		if n, ok := k.Grid.N.Const(); ok {
+			k.Grid.Grain = loop.N(max(1, int(float64(n)/pieces)))
+		}
+	} else if c := chosen[f]; c != nil { // pieces are elements of what is large
+		w := blockCost(f.Body, nil)
+		if pieces, known := dispatches(w); known {
+			k.Grid.Grain = loop.N(max(1, int(1/(pieces*gridBlock))))
+		}
+	} else if pieces, known := dispatches(blockCost(f.Body, nil)); known {
+		k.Grid.Grain = loop.N(max(1, int(1/pieces)))
+	}
+	return k.Grid
+}
+
+// dispatches is how many dispatches w is worth, if that is known.
+func dispatches(w work) (float64, bool) {
+	flops, ok := w.flops.Const()
+	loads, ok2 := w.loads.Const()
+	return max(float64(flops)/nativeFlops+float64(loads)/nativeLoads, 1e-9), ok && ok2
+}
+
+// blockMultiple is what ranges of blocks of f are multiples of, or 0.
+func blockMultiple(f *loop.For) int {
+	for n := gridBlock; n >= loop.Lanes; n /= 2 {
+		if multiple(f, n) {
+			return n
+		}
+	}
+	return 0
+}
+
+func blocksOf(n ir.Dim) ir.Dim { return n.AddN(gridBlock - 1).FloorDiv(loop.N(gridBlock)) }
+
+// blockEnds computes the iterations of the blocks [lo, hi) of n iterations.
+func blockEnds(b *loop.Builder, lo, hi *loop.Val, n ir.Dim, from, to *loop.Val) []loop.Stmt {
+	width, size, end := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
+	return []loop.Stmt{
+		&loop.Instr{Op: loop.Size, Dst: width, Dim: loop.N(gridBlock)},
+		&loop.Instr{Op: loop.Size, Dst: size, Dim: n},
+		&loop.Instr{Op: loop.Mul, Dst: from, Args: []*loop.Val{lo, width}},
+		&loop.Instr{Op: loop.Mul, Dst: end, Args: []*loop.Val{hi, width}},
+		&loop.Instr{Op: loop.Min, Dst: to, Args: []*loop.Val{end, size}},
+	}
+}
+
+// cutInBlocks puts f, which runs over vectors, into a loop over its blocks.
+func cutInBlocks(b *loop.Builder, f *loop.For, c *choice) {
+	inner := *f
+	block, next, one := b.NewVal(loop.Int, "block"), b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
+	from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
+	body := []loop.Stmt{
+		&loop.Instr{Op: loop.Size, Dst: one, Dim: loop.N(1)},
+		&loop.Instr{Op: loop.Add, Dst: next, Args: []*loop.Val{block, one}},
+	}
+	body = append(body, blockEnds(b, block, next, f.To.Dim, from, to)...)
+	c.multiple, c.blocks = blockMultiple(f), true
+	*f = loop.For{Var: block, To: loop.Bound{Dim: blocksOf(f.To.Dim)}, Step: 1, Body: append(body, &inner)}
+	inner.From, inner.To = loop.Bound{Val: from}, loop.Bound{Val: to}
+}
+
+// joinSums joins two perfectly nested loops that pass a sum through into one
+// where every address only needs the joint counter.
+func joinSums(body []loop.Stmt) {
+	for _, s := range body {
+		switch s := s.(type) {
+		case *loop.If:
+			joinSums(s.Then)
+			joinSums(s.Else)
+		case *loop.For:
+			joinSums(s.Body)
+			if len(s.Body) != 1 || len(s.Carry) == 0 || s.Step != 1 || s.From.Val != nil || !s.From.Dim.Is(0) || s.To.Val != nil || s.After != nil {
+				continue
+			}
+			g, ok := s.Body[0].(*loop.For)
+			if !ok || len(g.Carry) != len(s.Carry) || g.Step != 1 || g.From.Val != nil || !g.From.Dim.Is(0) || g.To.Val != nil || g.After != nil || !joint(g.Body, s.Var, g.Var, g.To.Dim) {
+				continue
+			}
+			through := true
+			for i, c := range g.Carry {
+				through = through && c.Init == s.Carry[i].Phi && s.Carry[i].Next == c.Out && c.Next != s.Carry[i].Phi
+			}
+			if !through {
+				continue
+			}
+			reindex(g.Body, s.Var)
+			for i, c := range g.Carry {
+				s.Carry[i] = &loop.Carry{Phi: c.Phi, Init: s.Carry[i].Init, Next: c.Next, Out: s.Carry[i].Out}
+			}
+			s.Body, s.Var, s.To = g.Body, g.Var, loop.Bound{Dim: s.To.Dim.Mul(g.To.Dim)}
+		}
+	}
+}
+
+// weigh is about how many cycles out takes, once every size that is not known
+// is taken for assumedSize.
+func weigh(out []loop.Stmt) float64 {
+	sum := 0.0
+	for _, s := range out {
+		switch s := s.(type) {
+		case *loop.Instr:
+			sum += weight(s)
+		case *loop.Load:
+			switch {
+			case s.Lane != nil:
+				sum += loop.Lanes + 4
+			default:
+				sum++
+			}
+		case *loop.Store:
+			sum++
+		case *loop.If:
+			sum += 1 + max(weigh(s.Then), weigh(s.Else))
+		case *loop.For:
+			sum += trips(s) * (1 + weigh(s.Body))
+		}
+	}
+	return sum
+}
+
+const assumedSize = 64
+
+func trips(f *loop.For) float64 {
+	switch {
+	case f.From.Val != nil: // the rest of another loop, or a range of the grid
+		return 1
+	case f.To.Val != nil:
+		return assumedSize / float64(f.Step)
+	}
+	n := f.To.Dim.Sub(f.From.Dim)
+	env := map[string]int{}
+	for _, s := range n.Syms() {
+		env[s] = assumedSize
+	}
+	c, err := n.Eval(env)
+	if err != nil {
+		return assumedSize
+	}
+	return float64(max(0, c)) / float64(f.Step)
+}
+
+func weight(s *loop.Instr) float64 {
+	switch s.Op {
+	case loop.Const, loop.Size, loop.Splat, loop.Iota:
+		return 0 // outside of loops
+	case loop.AddAcross, loop.MinAcross, loop.MaxAcross:
+		return 8
+	case loop.Div, loop.Sqrt, loop.Mod:
+		return 6
+	}
+	return 1
+}
