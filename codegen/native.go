@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/lmc-lang/lmc/codegen/amd64"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
@@ -29,7 +30,7 @@ func (g *gen) natives() error {
 	}
 	print := g.opt.print
 	if print == nil {
-		return nil
+		print = amd64.Print
 	}
 	fields := newScope("path")
 	for _, k := range g.p.Kernels {
@@ -42,7 +43,7 @@ func (g *gen) natives() error {
 			if n == nil {
 				continue
 			}
-			f := &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t)), faults: mayFault(n.Body)}
+			f := &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t)), faults: amd64.Faults(n)}
 			var err error
 			if f.asm, f.stub, err = print(n, t, f.fn, x.syms); err != nil {
 				if g.opt.Refused != nil {
@@ -69,27 +70,6 @@ func (g *gen) natives() error {
 // targetSuffix ends the names of functions for a target: AVX512.
 func targetSuffix(t *loop.Target) string {
 	return strings.ToUpper(t.Name[strings.LastIndexByte(t.Name, '-')+1:])
-}
-
-// mayFault is whether a kernel has an op that may find an index out of range.
-func mayFault(body []loop.Stmt) bool {
-	for _, s := range body {
-		switch s := s.(type) {
-		case *loop.Instr:
-			if s.Op == loop.Check || (s.Op == loop.Div || s.Op == loop.Mod) && s.Dst.Elem != loop.F32 {
-				return true
-			}
-		case *loop.For:
-			if mayFault(s.Body) {
-				return true
-			}
-		case *loop.If:
-			if mayFault(s.Then) || mayFault(s.Else) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // hasNative is whether some kernel has a native form.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/lmc-lang/lmc/codegen/amd64"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
@@ -151,7 +152,7 @@ var $var = kernelTable{
 
 // assembly makes the files with the functions for t.
 func (g *gen) assembly(t *loop.Target) {
-	head := fmt.Sprintf(Header, g.api.Source) + "\n\n//go:build !purego\n\n#include \"textflag.h\"\n"
+	head := fmt.Sprintf(Header, g.api.Source) + "\n\n//go:build !purego\n\n" + amd64.Header
 	text, lines, part := "", 0, 1
 	flush := func() {
 		if text == "" {

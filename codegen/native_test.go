@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/lmc-lang/lmc/codegen/amd64"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
@@ -90,7 +91,7 @@ func goPrinter(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm,
 		params, args = append(params, "lo int", "hi int"), append(args, "lo", "hi")
 	}
 	result, last := "", ""
-	if mayFault(k.Body) {
+	if amd64.Faults(k) {
 		result, last = "(bad, n int)", "; return"
 	}
 	stub = fmt.Sprintf("%s\n\nfunc %s(%s) %s { %s(%s)%s }", text, name, strings.Join(params, ", "), result, inner, strings.Join(args, ", "), last)
@@ -123,7 +124,7 @@ func TestNativeFiles(t *testing.T) {
 		case "kernels_other.go":
 			assert.Contains(t, string(f.Data), "\n\n//go:build !amd64 || purego\n\npackage linreg\n")
 		case "kernels_avx512_amd64.s":
-			assert.Contains(t, string(f.Data), "\n\n//go:build !purego\n\n#include \"textflag.h\"\n\n// predictAVX512\n")
+			assert.Contains(t, string(f.Data), "\n\n//go:build !purego\n\n#include \"textflag.h\"\n#include \"funcdata.h\"\n\n// predictAVX512\n")
 		}
 	}
 
