@@ -29,7 +29,8 @@ var mayImport = map[string][]string{
 	"dsl":              {"ir", "ir/ops", "ir/loop"},
 	"dsl/check":        {"dsl", "ir", "ir/ops", "ir/loop"},
 	"passes":           {"ir", "ir/ops", "ir/loop"},
-	"codegen":          {".", "ir/loop", "runtime"},
+	"codegen/amd64":    {"ir/loop"},
+	"codegen":          {".", "codegen/amd64", "ir/loop", "runtime"},
 	"cmd/lmc":          {"*"},
 	"cmd/internal":     {"*"},
 }
