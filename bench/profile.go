@@ -93,24 +93,11 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 		return err
 	}
 	costs := m.costs(w)
-	short := func(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
-	kernel := func(name string) (string, bool) {
-		name, _, _ = strings.Cut(short(name), "·")
-		for {
-			if _, ok := costs[name]; ok {
-				return name, true
-			}
-			i := strings.LastIndexAny(name, "_")
-			if i < 0 {
-				return "", false
-			}
-			name = name[:i]
-		}
-	}
-	merged, rest := map[string]float64{}, map[string]float64{}
+	merged, rest, portable := map[string]float64{}, map[string]float64{}, map[string]bool{}
 	for _, h := range hots {
-		if k, ok := kernel(h.name); ok {
+		if k, native := kernelOf(h.name, costs); k != "" {
 			merged[k] += h.share
+			portable[k] = portable[k] || !native && h.share > 0.001
 		} else {
 			rest[h.name] += h.share
 		}
@@ -122,12 +109,16 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 		if n++; n > top || merged[name] < 0.001 {
 			break
 		}
-		c, ms := costs[name], r.Median*merged[name]*float64(l.cores)
+		c, share := costs[name], merged[name]
+		ms := r.Median * share * float64(l.cores)
 		peak := ""
 		if l.flops > 0 {
 			peak = fmt.Sprintf("%.1f%%", 100*c.flops/(ms*1e-3)/l.flops*float64(l.cores))
 		}
-		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*merged[name], c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
+		if portable[name] && r.Kernels != "portable" {
+			name += " (portable)"
+		}
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*share, c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
 	}
 	for i, name := range byShare(rest) {
 		if i >= 4 || rest[name] < 0.01 {
@@ -136,6 +127,25 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.Median*rest[name]*float64(l.cores)), 100*rest[name], name)
 	}
 	return tw.Flush()
+}
+
+// kernelOf is the kernel that a function belongs to, if any, and whether it is
+// native: stepDot, its form stepDotAVX512, which callStepDotAVX512 calls, and
+// functions inside of them.
+func kernelOf(fn string, costs map[string]cost) (kernel string, native bool) {
+	fn = fn[strings.LastIndexByte(fn, '/')+1:]
+	for _, part := range strings.Split(fn, ".") {
+		if rest, ok := strings.CutPrefix(part, "call"); ok && rest != "" {
+			part = strings.ToLower(rest[:1]) + rest[1:]
+		}
+		for _, suffix := range []string{"", "AVX512", "AVX2"} {
+			name, ok := strings.CutSuffix(part, suffix)
+			if _, is := costs[name]; ok && is {
+				return name, suffix != ""
+			}
+		}
+	}
+	return "", false
 }
 
 func byShare(m map[string]float64) []string {
