@@ -64,10 +64,10 @@ func clean(env []string) []string {
 	return out
 }
 
-func best(results []*result) *result {
+func best(results []*result, o options) *result {
 	var b *result
 	for _, r := range results {
-		if b == nil || r.Median < b.Median {
+		if b == nil || r.time(o) < b.time(o) {
 			b = r
 		}
 	}

@@ -87,7 +87,7 @@ func readProfile(exe, file string) ([]hot, error) {
 // report prints what the kernels of a workload cost, by the profile of a run:
 // ms of a call, operations and bytes a second. The time is processor time, of
 // all cores together.
-func (m *module) report(w *workload, r *result, file string, l limits, top int) error {
+func (m *module) report(w *workload, r *result, file string, l limits, o options) error {
 	hots, err := readProfile(m.built[w.program], file)
 	if err != nil {
 		return err
@@ -106,11 +106,11 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 	fmt.Fprintln(tw, "\tms\tof time\tcalls\tGFLOP\tGF/s\tof peak\tMB\tGB/s\t  function")
 	n := 0
 	for _, name := range byShare(merged) {
-		if n++; n > top || merged[name] < 0.001 {
+		if n++; n > o.top || merged[name] < 0.001 {
 			break
 		}
 		c, share := costs[name], merged[name]
-		ms := r.Median * share * float64(l.cores)
+		ms := r.time(o) * share * float64(l.cores)
 		peak := ""
 		if l.flops > 0 {
 			peak = fmt.Sprintf("%.1f%%", 100*c.flops/(ms*1e-3)/l.flops*float64(l.cores))
@@ -124,7 +124,7 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 		if i >= 4 || rest[name] < 0.01 {
 			break
 		}
-		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.Median*rest[name]*float64(l.cores)), 100*rest[name], name)
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.time(o)*rest[name]*float64(l.cores)), 100*rest[name], name)
 	}
 	return tw.Flush()
 }
