@@ -39,6 +39,7 @@ type options struct {
 	peers   bool
 	python  string
 	ort     string
+	llama   string
 	dir     string
 }
 
@@ -55,7 +56,8 @@ func main() {
 	flag.BoolVar(&o.gemm, "gemm", false, "measure matrix products instead")
 	flag.BoolVar(&o.peers, "peers", false, "run the programs of peers, too")
 	flag.StringVar(&o.python, "python", "python3", "the `command` of a Python that has PyTorch")
-	flag.StringVar(&o.ort, "ort", "", "the `folder` of ONNX Runtime and its models (see peers/README.md)")
+	flag.StringVar(&o.ort, "ort", "", "the `folder` of the models of ONNX Runtime and llama.cpp (see peers/README.md)")
+	flag.StringVar(&o.llama, "llama", "", "the `command` llama-bench of llama.cpp")
 	flag.StringVar(&o.dir, "dir", "", "keep the scratch module in this `folder`")
 	flag.Parse()
 	if only != "" {

@@ -23,6 +23,7 @@ var peers = []peer{
 	},
 	{workloads: []string{"W1", "W2", "W10"}, variants: [][]string{nil}, command: handC},
 	{workloads: []string{"W2.infer", "W3.infer", "W4.infer", "W5.infer", "W6.fwd.B8", "W6.decode", "W7.decode", "W8.infer", "W9.infer"}, variants: [][]string{nil}, command: onnxRuntime},
+	{workloads: []string{"W6.decode", "W7.decode"}, variants: [][]string{nil}, command: llama},
 }
 
 // runPeers runs all peers of a workload; what is not installed or fails is not
@@ -106,6 +107,15 @@ func onnxRuntime(m *module, o options, w *workload, _ []string) []string {
 		return nil
 	}
 	return []string{"node", "ort.js", o.ort, w.name}
+}
+
+// llama runs llama.cpp on weights of its own, which lie beside those of
+// onnxRuntime.
+func llama(_ *module, o options, w *workload, _ []string) []string {
+	if o.llama == "" || o.ort == "" {
+		return nil
+	}
+	return append([]string{"python3", "llama.py", o.ort, w.name}, strings.Fields(o.llama)...)
 }
 
 // handC is a program in C for one workload, compiled when it is first needed.
