@@ -32,12 +32,14 @@ type options struct {
 	cores   []int
 	seconds float64
 	target  string
+	minimum bool
 	profile bool
 	top     int
 	gemm    bool
 	peers   bool
 	python  string
 	ort     string
+	llama   string
 	dir     string
 }
 
@@ -48,12 +50,14 @@ func main() {
 	flag.StringVar(&cores, "cores", "1", "`numbers` of cores, separated by commas")
 	flag.Float64Var(&o.seconds, "time", 3, "`seconds` for each workload")
 	flag.StringVar(&o.target, "target", "", "use the kernels of this `target`, such as portable")
+	flag.BoolVar(&o.minimum, "min", false, "compare minima instead of medians, on a machine that does other work")
 	flag.BoolVar(&o.profile, "profile", false, "print where the time goes")
 	flag.IntVar(&o.top, "top", 12, "print this `many` kernels of a profile")
 	flag.BoolVar(&o.gemm, "gemm", false, "measure matrix products instead")
 	flag.BoolVar(&o.peers, "peers", false, "run the programs of peers, too")
 	flag.StringVar(&o.python, "python", "python3", "the `command` of a Python that has PyTorch")
-	flag.StringVar(&o.ort, "ort", "", "the `folder` of ONNX Runtime and its models (see peers/README.md)")
+	flag.StringVar(&o.ort, "ort", "", "the `folder` of the models of ONNX Runtime and llama.cpp (see peers/README.md)")
+	flag.StringVar(&o.llama, "llama", "", "the `command` llama-bench of llama.cpp")
 	flag.StringVar(&o.dir, "dir", "", "keep the scratch module in this `folder`")
 	flag.Parse()
 	if only != "" {
@@ -137,11 +141,11 @@ func table(m *module, o options, chosen []*workload, cores int) error {
 		}
 		share, peerMS, ratio, peerName := "", "", "", ""
 		if t := w.limit(limit); t > 0 {
-			share = fmt.Sprintf("%.1f%%", 100*t/r.Median)
+			share = fmt.Sprintf("%.1f%%", 100*t/r.time(o))
 		}
 		if o.peers {
-			if p := best(runPeers(m, o, w, cores)); p != nil {
-				peerMS, ratio = digits(p.Median), fmt.Sprintf("%.2f", r.Median/p.Median)
+			if p := best(runPeers(m, o, w, cores), o); p != nil {
+				peerMS, ratio = digits(p.time(o)), fmt.Sprintf("%.2f", r.time(o)/p.time(o))
 				peerName = fmt.Sprintf("%s (%.0f MB)", p.Peer, p.RSS)
 			}
 		}
@@ -151,13 +155,21 @@ func table(m *module, o options, chosen []*workload, cores int) error {
 			fmt.Printf("  WRONG: %s\n", bad)
 		}
 		if o.profile {
-			if err := m.report(w, r, profile, limit, o.top); err != nil {
+			if err := m.report(w, r, profile, limit, o); err != nil {
 				return err
 			}
 		}
 	}
 	fmt.Println()
 	return nil
+}
+
+// time is what is compared.
+func (r *result) time(o options) float64 {
+	if o.minimum {
+		return r.Min
+	}
+	return r.Median
 }
 
 // digits is x with four significant digits.

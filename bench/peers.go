@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -24,6 +23,7 @@ var peers = []peer{
 	},
 	{workloads: []string{"W1", "W2", "W10"}, variants: [][]string{nil}, command: handC},
 	{workloads: []string{"W2.infer", "W3.infer", "W4.infer", "W5.infer", "W6.fwd.B8", "W6.decode", "W7.decode", "W8.infer", "W9.infer"}, variants: [][]string{nil}, command: onnxRuntime},
+	{workloads: []string{"W6.decode", "W7.decode"}, variants: [][]string{nil}, command: llama},
 }
 
 // runPeers runs all peers of a workload; what is not installed or fails is not
@@ -65,10 +65,10 @@ func clean(env []string) []string {
 	return out
 }
 
-func best(results []*result) *result {
+func best(results []*result, o options) *result {
 	var b *result
 	for _, r := range results {
-		if b == nil || r.Median < b.Median {
+		if b == nil || r.time(o) < b.time(o) {
 			b = r
 		}
 	}
@@ -109,14 +109,24 @@ func onnxRuntime(m *module, o options, w *workload, _ []string) []string {
 	return []string{"node", "ort.js", o.ort, w.name}
 }
 
+// llama runs llama.cpp on weights of its own, which lie beside those of
+// onnxRuntime.
+func llama(_ *module, o options, w *workload, _ []string) []string {
+	if o.llama == "" || o.ort == "" {
+		return nil
+	}
+	return append([]string{"python3", "llama.py", o.ort, w.name}, strings.Fields(o.llama)...)
+}
+
 // handC is a program in C for one workload, compiled when it is first needed.
 func handC(m *module, _ options, w *workload, _ []string) []string {
 	exe := filepath.Join(m.dir, "bin", "handc")
-	if _, err := os.Stat(exe); err != nil {
+	if m.built["handc"] == "" {
 		src := filepath.Join(m.here, "peers", "handc.c")
 		if exec.Command("gcc", "-O3", "-march=native", "-ffast-math", "-o", exe, src, "-lopenblas", "-lm").Run() != nil {
 			return nil
 		}
+		m.built["handc"] = exe
 	}
 	return []string{exe, strings.TrimSuffix(w.name, "1000")}
 }

@@ -87,30 +87,17 @@ func readProfile(exe, file string) ([]hot, error) {
 // report prints what the kernels of a workload cost, by the profile of a run:
 // ms of a call, operations and bytes a second. The time is processor time, of
 // all cores together.
-func (m *module) report(w *workload, r *result, file string, l limits, top int) error {
+func (m *module) report(w *workload, r *result, file string, l limits, o options) error {
 	hots, err := readProfile(m.built[w.program], file)
 	if err != nil {
 		return err
 	}
 	costs := m.costs(w)
-	short := func(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
-	kernel := func(name string) (string, bool) {
-		name, _, _ = strings.Cut(short(name), "·")
-		for {
-			if _, ok := costs[name]; ok {
-				return name, true
-			}
-			i := strings.LastIndexAny(name, "_")
-			if i < 0 {
-				return "", false
-			}
-			name = name[:i]
-		}
-	}
-	merged, rest := map[string]float64{}, map[string]float64{}
+	merged, rest, portable := map[string]float64{}, map[string]float64{}, map[string]bool{}
 	for _, h := range hots {
-		if k, ok := kernel(h.name); ok {
+		if k, native := kernelOf(h.name, costs); k != "" {
 			merged[k] += h.share
+			portable[k] = portable[k] || !native && h.share > 0.001
 		} else {
 			rest[h.name] += h.share
 		}
@@ -119,23 +106,46 @@ func (m *module) report(w *workload, r *result, file string, l limits, top int) 
 	fmt.Fprintln(tw, "\tms\tof time\tcalls\tGFLOP\tGF/s\tof peak\tMB\tGB/s\t  function")
 	n := 0
 	for _, name := range byShare(merged) {
-		if n++; n > top || merged[name] < 0.001 {
+		if n++; n > o.top || merged[name] < 0.001 {
 			break
 		}
-		c, ms := costs[name], r.Median*merged[name]*float64(l.cores)
+		c, share := costs[name], merged[name]
+		ms := r.time(o) * share * float64(l.cores)
 		peak := ""
 		if l.flops > 0 {
 			peak = fmt.Sprintf("%.1f%%", 100*c.flops/(ms*1e-3)/l.flops*float64(l.cores))
 		}
-		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*merged[name], c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
+		if portable[name] && r.Kernels != "portable" {
+			name += " (portable)"
+		}
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*share, c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
 	}
 	for i, name := range byShare(rest) {
 		if i >= 4 || rest[name] < 0.01 {
 			break
 		}
-		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.Median*rest[name]*float64(l.cores)), 100*rest[name], name)
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.time(o)*rest[name]*float64(l.cores)), 100*rest[name], name)
 	}
 	return tw.Flush()
+}
+
+// kernelOf is the kernel that a function belongs to, if any, and whether it is
+// native: stepDot, its form stepDotAVX512, which callStepDotAVX512 calls, and
+// functions inside of them.
+func kernelOf(fn string, costs map[string]cost) (kernel string, native bool) {
+	fn = fn[strings.LastIndexByte(fn, '/')+1:]
+	for _, part := range strings.Split(fn, ".") {
+		if rest, ok := strings.CutPrefix(part, "call"); ok && rest != "" {
+			part = strings.ToLower(rest[:1]) + rest[1:]
+		}
+		for _, suffix := range []string{"", "AVX512", "AVX2"} {
+			name, ok := strings.CutSuffix(part, suffix)
+			if _, is := costs[name]; ok && is {
+				return name, suffix != ""
+			}
+		}
+	}
+	return "", false
 }
 
 func byShare(m map[string]float64) []string {
