@@ -2,7 +2,10 @@ package codegen
 
 import (
 	"fmt"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/lmc-lang/lmc/codegen/amd64"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -18,6 +21,7 @@ type form struct {
 	target    *loop.Target
 	fn        string // the assembly function
 	asm, stub string
+	err       error  // why there is no asm
 	faults    bool   // fn reports faulty indices
 	caller    string // the Go function that gives fn what else it needs; empty if that is nothing
 }
@@ -28,10 +32,6 @@ func (g *gen) natives() error {
 	if g.opt.Portable || g.api.Float64 {
 		return nil
 	}
-	print := g.opt.print
-	if print == nil {
-		print = amd64.Print
-	}
 	fields := newScope("path")
 	for _, k := range g.p.Kernels {
 		x := g.kernel[k]
@@ -39,32 +39,59 @@ func (g *gen) natives() error {
 			continue
 		}
 		for _, t := range loop.Targets {
-			n := k.For(t)
-			if n == nil {
+			if n := k.For(t); n != nil {
+				x.forms = append(x.forms, &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t)), faults: amd64.Faults(n)})
+			}
+		}
+	}
+	g.printForms()
+	for k := range g.nativeKernels {
+		for _, f := range k.forms {
+			if f.err == nil {
 				continue
 			}
-			f := &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t)), faults: amd64.Faults(n)}
-			var err error
-			if f.asm, f.stub, err = print(n, t, f.fn, x.syms); err != nil {
-				if g.opt.Refused != nil {
-					g.opt.Refused(k.Name, t, err)
-				}
-				continue
+			if strings.Contains(f.err.Error(), "bug ") {
+				return f.err
 			}
-			x.forms = append(x.forms, f)
+			if g.opt.Refused != nil {
+				g.opt.Refused(k.Name, f.target, f.err)
+			}
 		}
-		if len(x.forms) == 0 {
-			continue
-		}
-		x.entry = fields.pick(x.name)
-		for _, f := range x.forms {
-			if f.faults || x.local() || (f.Grid != nil) != x.grid() {
+		k.forms = slices.DeleteFunc(k.forms, func(f *form) bool { return f.err != nil })
+	}
+	for k := range g.nativeKernels {
+		k.entry = fields.pick(k.name)
+		for _, f := range k.forms {
+			if f.faults || k.local() || (f.Grid != nil) != k.grid() {
 				f.caller = g.top.pick("call" + upper(f.fn))
 			}
 		}
-		g.uses["scratch"] = g.uses["scratch"] || x.local()
+		g.uses["scratch"] = g.uses["scratch"] || k.local()
 	}
 	return nil
+}
+
+// printForms prints the forms of all kernels, several at once: that is most of
+// the work of codegen.
+func (g *gen) printForms() {
+	print := g.opt.print
+	if print == nil {
+		print = amd64.Print
+	}
+	var wait sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for k := range g.nativeKernels {
+		for _, f := range k.forms {
+			wait.Add(1)
+			slots <- struct{}{}
+			go func() {
+				defer wait.Done()
+				f.asm, f.stub, f.err = print(f.Kernel, f.target, f.fn, k.syms)
+				<-slots
+			}()
+		}
+	}
+	wait.Wait()
 }
 
 // targetSuffix ends the names of functions for a target: AVX512.

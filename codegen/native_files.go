@@ -150,6 +150,9 @@ var $var = kernelTable{
 	$entries}`, "var", tableVar(t), "doc", doc, "path", path, "entries", entries.String())
 }
 
+// asmLines is where a file of assembly is split.
+const asmLines = 25000
+
 // assembly makes the files with the functions for t.
 func (g *gen) assembly(t *loop.Target) {
 	head := fmt.Sprintf(Header, g.api.Source) + "\n\n//go:build !purego\n\n" + amd64.Header
@@ -171,7 +174,7 @@ func (g *gen) assembly(t *loop.Target) {
 			continue
 		}
 		n := strings.Count(f.asm, "\n") + 1
-		if lines > 0 && lines+n > linesPerFile {
+		if lines > 0 && lines+n > asmLines {
 			flush()
 		}
 		text += "\n" + strings.Trim(f.asm, "\n") + "\n"

@@ -100,6 +100,7 @@ func goPrinter(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm,
 
 func TestNativeForms(t *testing.T) {
 	require.NoError(t, formed().Verify(map[string]int{"N": 100}))
+	compile(t, "1.26.0", Options{Tests: true}, formed())
 	compile(t, "1.26.0", Options{Tests: true, print: goPrinter}, formed())
 	compile(t, "1.24", Options{Tests: true, Standalone: true, print: goPrinter}, formed())
 }
@@ -124,7 +125,7 @@ func TestNativeFiles(t *testing.T) {
 		case "kernels_other.go":
 			assert.Contains(t, string(f.Data), "\n\n//go:build !amd64 || purego\n\npackage linreg\n")
 		case "kernels_avx512_amd64.s":
-			assert.Contains(t, string(f.Data), "\n\n//go:build !purego\n\n#include \"textflag.h\"\n#include \"funcdata.h\"\n\n// predictAVX512\n")
+			assert.Contains(t, string(f.Data), "\n\n//go:build !purego\n\n"+amd64.Header+"\n// predictAVX512\n")
 		}
 	}
 

@@ -186,12 +186,15 @@ func Index[I int32 | int](i I, n int) int {
 	return int(i)
 }
 
-// Fault panics as [Index] does if n is positive. Native kernels, which cannot
-// panic, return the faulty index and the length n of its axis, and 0 for n if
-// all was well.
+// Fault panics as [Index] does if n is positive, and as Go does when it divides
+// by 0 if n is negative. Native kernels, which cannot panic, return the faulty
+// index and the length n of its axis, 0 for n if all was well.
 func Fault(i, n int) {
 	if n > 0 {
 		indexFault(int64(i), n)
+	}
+	if zero := 0; n < 0 {
+		panic(i / zero)
 	}
 }
 

@@ -84,6 +84,7 @@ func TestScratchInParallel(t *testing.T) {
 
 func TestFault(t *testing.T) {
 	assert.NotPanics(t, func() { Fault(7, 0) })
+	assert.PanicsWithError(t, "runtime error: integer divide by zero", func() { Fault(7, -1) })
 	err := func() (err error) {
 		defer Recover(&err, "m", "F")
 		Fault(7, 5)
