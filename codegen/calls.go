@@ -135,12 +135,14 @@ func (g *gen) taskText(k *kernel) string {
 	s := newScope("m", "t", "lo", "hi", "run", "n", "grain", "scratch", k.name, k.task)
 	names, types := g.kernelParams(k, s)
 	params := strings.Join(grouped(names, types), ", ")
-	body := fill(`m.$field = $task{$names}
-	runtime.Parallel($n, $grain, &m.$field)`,
-		"field", k.field, "task", k.task, "names", strings.Join(names, ", "),
-		"n", dimExpr(k.Grid.N, k.symName(names), false), "grain", dimExpr(k.Grid.Grain, k.symName(names), false))
+	var body string
 	fn, fields := k.name, names
-	if len(k.forms) > 0 {
+	if len(k.forms) == 0 {
+		body = fill(`m.$field = $task{$names}
+	runtime.Parallel($n, $grain, &m.$field)`,
+			"field", k.field, "task", k.task, "names", strings.Join(names, ", "),
+			"n", dimExpr(k.Grid.N, k.symName(names), false), "grain", dimExpr(k.Grid.Grain, k.symName(names), false))
+	} else { // of the portable form perhaps without a grid
 		body = g.formsGrid(k, names)
 		fn = "t.run"
 		fields, types = append([]string{"run"}, names...), append([]string{g.entryType(k)}, types...)
