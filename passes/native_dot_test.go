@@ -149,14 +149,14 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 	t.Helper()
 	args := kernelArgs(t, k, env, r)
 	poisonOuts(k, args)
-	require.NoError(t, loop.Run(k, env, false, args, nil), name)
+	require.NoError(t, loop.Run(k, env, false, args, make([]int, len(k.Ints))), name)
 	want := outs(k, args)
 	var first []uint32
 	for _, n := range k.Native {
 		poisonOuts(k, args)
 		p, err := loop.Compile(n.Kernel, env, false)
 		require.NoError(t, err, name)
-		require.NoError(t, p.Run(args, nil), "%s\n%v", name, n.Kernel)
+		require.NoError(t, p.Run(args, make([]int, len(k.Ints))), "%s\n%v", name, n.Kernel)
 		for i, y := range outs(k, args) {
 			closeTo(t, want[i], y, name+"\n"+n.Kernel.String())
 		}
@@ -171,7 +171,7 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 		poisonOuts(k, args)
 		for lo := 0; lo < p.Grid(); {
 			hi := min(p.Grid(), lo+1+r.IntN(3))
-			require.NoError(t, p.RunRange(args, nil, lo, hi))
+			require.NoError(t, p.RunRange(args, make([]int, len(k.Ints)), lo, hi))
 			lo = hi
 		}
 		require.Equal(t, got, bits(k, args), "%s: the grid of %s cannot be split", name, n.Target.Name)
@@ -218,5 +218,20 @@ func closeTo(t *testing.T, want, got []float32, name string) {
 		if d := math.Abs(float64(x - got[i])); !(d <= 1e-5*most+1e-6) {
 			require.Failf(t, "differs", "element %d: %g, portable %g\n%s", i, got[i], x, name)
 		}
+	}
+}
+
+// The index of the largest element, for rows with several vectors and a rest.
+func TestNativeArgMax(t *testing.T) {
+	for _, n := range []any{5, 16, 33, 65, 200, "N"} {
+		f := build(t, func(g ops.Graph) []*ir.Value {
+			x := g.Param("x", f32(7, n))
+			return []*ir.Value{g.Do(ops.ArgMax, []*ir.Value{x}, ops.Axis.Is(1))}
+		})
+		out, err := Lower(program(f))
+		require.NoError(t, err)
+		require.Len(t, out.Kernels, 1)
+		require.NotEmpty(t, out.Kernels[0].Native)
+		checkNative(t, fmt.Sprint(n), out.Kernels[0], map[string]int{"N": 77}, rand.New(rand.NewPCG(7, 8)))
 	}
 }

@@ -300,6 +300,11 @@ func (v *vectoriser) vectorLoop(f *loop.For, c *choice) {
 		v.unfit("it runs in steps")
 	}
 	v.independent(f)
+	for _, s := range v.foldsOf(f) {
+		if s != nil && s.leader >= 0 { // its parts are not combined
+			c = &choice{copies: 1, multiple: c.multiple}
+		}
+	}
 	sums, acc := v.sums(f, c.copies)
 	from, to := v.bound(f.From), v.bound(f.To)
 	v.varying = v.variesIn(f)
