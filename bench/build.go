@@ -154,11 +154,13 @@ type result struct {
 	Workload string    `json:"workload"`
 	Median   float64   `json:"median_ms"`
 	Min      float64   `json:"min_ms"`
+	CPU      float64   `json:"cpu_ms"`
 	RSS      float64   `json:"rss_mb"`
 	Losses   []float64 `json:"loss"`
 	Outputs  []float64 `json:"outputs"`
 	Kernels  string    `json:"kernels"`
 	Mallocs  float64   `json:"mallocs"`
+	Cores    int       `json:"threads"`
 }
 
 // run times a workload; more are further arguments of its program.

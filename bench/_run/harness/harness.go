@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -23,6 +24,7 @@ type Result struct {
 	Workload string    `json:"workload"`
 	Median   float64   `json:"median_ms"`
 	Min      float64   `json:"min_ms"`
+	CPU      float64   `json:"cpu_ms"` // processor time of a call, of all threads
 	Samples  int       `json:"n"`
 	RSS      float64   `json:"rss_mb"`
 	Losses   []float32 `json:"loss,omitempty"`
@@ -132,7 +134,7 @@ func (r *Run) sample(calls int, f func()) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	var ms []float64
-	begin := time.Now()
+	used, begin := cpuTime(), time.Now()
 	for len(ms) < 3 || time.Since(begin).Seconds() < r.seconds && len(ms) < 1<<20 {
 		start := time.Now()
 		for range calls {
@@ -140,8 +142,10 @@ func (r *Run) sample(calls int, f func()) {
 		}
 		ms = append(ms, time.Since(start).Seconds()*1e3/float64(calls))
 	}
+	used = cpuTime() - used
 	runtime.ReadMemStats(&after)
 	stop()
+	r.CPU = used.Seconds() * 1e3 / float64(calls*len(ms))
 	r.Mallocs = float64(after.Mallocs-before.Mallocs) / float64(calls*len(ms))
 	r.Report(ms)
 }
@@ -160,6 +164,7 @@ func (r *Run) Tokens(n int, reset func(), f func(i int) int32) {
 	if r.only {
 		n = min(n, 8)
 	}
+	var used time.Duration
 	begin := time.Now()
 	for rep := 0; rep < 3 || time.Since(begin).Seconds() < r.seconds; rep++ {
 		if r.only && rep > 0 {
@@ -170,6 +175,7 @@ func (r *Run) Tokens(n int, reset func(), f func(i int) int32) {
 			stop = r.startProfile()
 			begin = time.Now()
 		}
+		before := cpuTime()
 		for i := range n {
 			start := time.Now()
 			token := f(i)
@@ -180,9 +186,13 @@ func (r *Run) Tokens(n int, reset func(), f func(i int) int32) {
 				r.Outputs = append(r.Outputs, float64(token))
 			}
 		}
+		if rep > 0 {
+			used += cpuTime() - before
+		}
 	}
 	stop()
 	r.Report(ms)
+	r.CPU = used.Seconds() * 1e3 / float64(len(ms))
 }
 
 func (r *Run) startProfile() (stop func()) {
@@ -197,6 +207,15 @@ func (r *Run) startProfile() (stop func()) {
 		pprof.StopCPUProfile()
 		f.Close()
 	}
+}
+
+// cpuTime is what the process has used so far.
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		Fail(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // peak is the largest resident size so far in MB, where the system tells.
