@@ -101,6 +101,8 @@ type built struct {
 	place compile.Place
 	times []string // of the stages
 	took  time.Duration
+
+	several bool // others are made in the same run
 }
 
 // model builds one model; sub is the subfolder and package it gets if there are
@@ -143,7 +145,7 @@ func (b *builder) model(s *compile.Source, sub string) (*built, error) {
 	if err != nil {
 		return nil, b.fail(b.env, s, err)
 	}
-	return &built{m, files, place, times, time.Since(start)}, nil
+	return &built{m, files, place, times, time.Since(start), sub != ""}, nil
 }
 
 // write writes a package, or compares it with what is there.
@@ -163,7 +165,11 @@ func (b *builder) write(s *compile.Source, p *built) error {
 	}
 	report, err := codegen.Write(p.place.Dir, p.files)
 	if err != nil {
-		return fmt.Errorf("nothing was written: %w", err)
+		where := ""
+		if p.several {
+			where = " to " + filepath.ToSlash(p.place.Dir)
+		}
+		return fmt.Errorf("nothing was written%s: %w", where, err)
 	}
 	if b.stats {
 		p.m.Stats(b.env.out, p.files)
