@@ -83,11 +83,11 @@ func brokenCall(fn string, args []string) string {
 	const width = 110
 	var b strings.Builder
 	b.WriteString(fn + "(")
-	at := b.Len()
+	at := textWidth(fn) + 1
 	for i, a := range args {
 		switch {
 		case i == 0:
-		case at+2+len(a) > width:
+		case at+2+textWidth(a) > width:
 			b.WriteString(",\n")
 			at = 0
 		default:
@@ -95,9 +95,26 @@ func brokenCall(fn string, args []string) string {
 			at += 2
 		}
 		b.WriteString(a)
-		at += len(a)
+		at += textWidth(a)
 	}
 	return b.String() + ")"
+}
+
+// textWidth is how long text is if all numbers have four digits, so that the
+// layout does not depend on their values: a model with more layers has the same lines.
+func textWidth(text string) (n int) {
+	digit := false
+	for _, c := range []byte(text) {
+		was := digit
+		digit = '0' <= c && c <= '9'
+		switch {
+		case !digit:
+			n++
+		case !was:
+			n += 4
+		}
+	}
+	return n
 }
 
 // parallel names the task of a kernel that runs on several workers.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"flag"
 	"fmt"
@@ -76,6 +77,7 @@ func TestScripts(t *testing.T) {
 			"truncate":  truncate,
 			"smalldisk": smallDisk,
 			"points":    points,
+			"interrupt": interrupt,
 		},
 	})
 }
@@ -111,6 +113,41 @@ func smallDisk(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Mkdir(dir, 0o777))
 	ts.Check(exec.Command("mount", "-t", "tmpfs", "-o", "size=64k", "lmc", dir).Run())
 	ts.Defer(func() { exec.Command("umount", dir).Run() })
+}
+
+// interrupt FILE ARGS… runs lmc with its output in FILE, and interrupts it as
+// soon as it has made a step, however long that takes.
+func interrupt(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: interrupt FILE ARGS…")
+	}
+	lmc := ""
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		if name := filepath.Join(dir, "lmc"); lmc == "" && exec.Command(name, "version").Run() == nil {
+			lmc = name
+		}
+	}
+	cmd := exec.Command(lmc, args[1:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_CACHE_HOME", "GOCACHE", "GOMODCACHE"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	var log strings.Builder
+	sent := false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		fmt.Fprintln(&log, lines.Text())
+		if !sent && strings.HasPrefix(lines.Text(), "step ") {
+			sent = true
+			ts.Check(cmd.Process.Signal(os.Interrupt))
+		}
+	}
+	err = cmd.Wait()
+	ts.Logf("%s", log.String())
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(log.String()), 0o666))
 }
 
 // points FILE N writes a table of N points on a plane: y = 2a - 3b + 1.

@@ -53,13 +53,26 @@ func (a *args) topk() value {
 	if !ok {
 		a.failf(a.node("k"), "`k` of `topk` must be a dimension, but this is %s", a.value("k").show())
 	}
-	a.need(a.node("k"), t.dims[axis].Sub(k.Dim), t.dims[axis], "`topk` cannot take "+k.String()+" of "+t.dims[axis].String()+" elements")
+	rest := t.dims[axis].Sub(k.Dim)
+	if a.callersChoice(k) && !a.proved(rest) {
+		a.entry.need(rest, k.poly()+" <= "+t.dims[axis].poly())
+	} else {
+		a.need(a.node("k"), rest, t.dims[axis], "`topk` cannot take "+k.String()+" of "+t.dims[axis].String()+" elements")
+	}
 	a.need(a.node("k"), k.Dim, k, "`topk` cannot take "+k.String()+" elements")
 	dims := slices.Clone(t.dims)
 	dims[axis] = k
 	axis += len(t.idx)
 	i := a.fr.g.TopKIndex(t.v, axis, k.Dim)
 	return tuple{a.made(ir.F32, dims, a.fr.g.TakeAlong(t.v, i, axis), t), a.made(ir.I32, dims, i, t)}
+}
+
+// callersChoice tells whether k is a `dim` argument of the method that is being
+// compiled: a number that Go programs pass, whose size no text can prove.
+func (a *args) callersChoice(k dim) bool {
+	return a.entry.open && slices.ContainsFunc(a.entry.args, func(p loop.Param) bool {
+		return p.IsDim && k.Eq(loop.Sym(p.Name))
+	})
 }
 
 // order is the indices that sort x, and the axis with the indices that x depends on.

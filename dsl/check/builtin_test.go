@@ -104,7 +104,6 @@ func TestTuples(t *testing.T) {
 	m := program(t, `package p
 model M[N = 5] {
 	func F(x f32[2, N], k dim) (p f32[2, k], q i32[2, k], r f32[2, 2], s f32[2, N - 2]) {
-		assert k <= N
 		best, id := topk(x, k)
 		a, b := split(x, [2, N - 2])
 		p, q := split(x, 2, axis = 0)
@@ -116,6 +115,8 @@ model M[N = 5] {
 		return keep, n
 	}
 }`)
+	require.Len(t, m.API.Entries[0].Need, 2)
+	assert.Equal(t, "k <= 5", m.API.Entries[0].Need[1].Text, "the caller's choice is checked on entry")
 	out := run(t, m, "F", map[string]int{"k": 2}, map[string]*ir.Data{"x": floats([]int{2, 5}, 1, 5, 3, 5, 2, -1, -2, 0, -4, 7)})
 	assert.Equal(t, []float64{5, 5, 7, 0}, out[0].F)
 	assert.Equal(t, []int32{1, 3, 4, 2}, out[1].I)

@@ -213,6 +213,13 @@ func (c *checker) rigidDims(a *activation) {
 		if !ok {
 			return
 		}
+		p := d.Sub(x.Dim)
+		if it.Rel == ">=" {
+			p = p.Neg()
+		}
+		if n, ok := p.Const(); ok && n < 0 { // from a false fact anything would follow
+			c.failf(it, "-dim %s breaks the bound %s %s %s", x, it.Name.Text, it.Rel, d)
+		}
 		if it.Rel == ">=" {
 			if d.Is(0) {
 				c.entry.zero[it.Name.Text] = true
@@ -220,7 +227,7 @@ func (c *checker) rigidDims(a *activation) {
 			c.entry.low[it.Name.Text] = d.Dim
 			return
 		}
-		c.facts = append(c.facts, fact{d.Sub(x.Dim)})
+		c.facts = append(c.facts, fact{p})
 	}
 	for _, n := range a.pkg.dimNames {
 		if a.self != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -76,9 +77,22 @@ func TestExamples(t *testing.T) {
 	require.NoError(t, err)
 	files = append(files, more...)
 	require.NotEmpty(t, files)
+	given, err := filepath.Glob("../../../shared/language/*/*.lm") // as the language was designed
+	require.NoError(t, err)
+	given = slices.DeleteFunc(given, func(name string) bool { return filepath.Base(filepath.Dir(name)) == "bad" })
+	if len(given) == 0 {
+		require.Empty(t, os.Getenv("CI"), "../shared/language is not there")
+		t.Log("skipped: ../shared/language, which is not there")
+	}
+	files = append(files, given...)
 	for _, name := range files {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			f := parsed(t, name)
+			once, err := dsl.Format(name, f.Src)
+			require.NoError(t, err)
+			twice, err := dsl.Format(name, once)
+			require.NoError(t, err)
+			require.Equal(t, string(once), string(twice))
 			all, ds := All([]*dsl.File{f}, Options{Vet: true})
 			none(t, f, ds)
 			for _, model := range sortedKeys(all) {

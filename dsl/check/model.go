@@ -25,7 +25,7 @@ type output struct {
 func (c *checker) compileModel(d *layerDecl, dims map[string]dim, opts map[string]*argument) *ir.Module {
 	errs := c.errors
 	in := c.instance(d, dims, opts)
-	if in == nil {
+	if in == nil || !c.dimOptions(d, in) {
 		return nil
 	}
 	c.model = in

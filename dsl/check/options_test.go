@@ -94,6 +94,12 @@ func TestSet(t *testing.T) {
 		{"no number", Options{Set: map[string]string{"D": "0.5"}}, "", "-set D=0.5: a dimension must be a whole number"},
 		{"no expression", Options{Set: map[string]string{"D": "("}}, "", "-set D=(: expected an expression, found end of file"},
 		{"zero", Options{Set: map[string]string{"D": "0"}}, "", "the dimension `D` of M must be at least 1, but it is 0"},
+		{"no such name", Options{Set: map[string]string{"by": "x"}}, "", "-set by=x: `x` is not declared"},
+		{"unknown dim", Options{Dims: []DimOption{{"X", "=", 3}}}, "", "-dim X=3: no argument of M has such a dimension"},
+		{"dim of the model", Options{Dims: []DimOption{{"D", "=", 3}}}, "", "-dim D=3: D is not a dimension of arguments, but of the model"},
+		{"dim twice", Options{Dims: []DimOption{{"B", "=", 3}, {"B", "<=", 2}}}, "", "-dim B<=2: B is given twice"},
+		{"no dim", Options{Dims: []DimOption{{"B", "<=", 0}}}, "", "-dim B<=0: a dimension is at least 1"},
+		{"beyond a bound", Options{Dims: []DimOption{{"T", "=", 9}}}, "", "-dim T=9 breaks the bound T <= 2*D=8"},
 		{"no model", Options{Model: "Small"}, "", "there is no model `Small`"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

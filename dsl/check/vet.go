@@ -1,6 +1,8 @@
 package check
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
@@ -64,7 +66,7 @@ func (c *checker) setting(d *layerDecl, base *dsl.LayerDecl, key string, dims ma
 	for _, g := range base.Generics {
 		names = append(names, g.Name.Text)
 		if g.Name.Text == key {
-			n, ok := asDim(c.eval(e))
+			n, ok := asDim(c.settingValue(d, key, e))
 			if !ok {
 				c.failf(d.decl.Name, "-set %s=%s: a dimension must be a whole number", key, text)
 			}
@@ -75,12 +77,59 @@ func (c *checker) setting(d *layerDecl, base *dsl.LayerDecl, key string, dims ma
 	for _, p := range base.Params {
 		names = append(names, p.Name.Text)
 		if p.Name.Text == key {
-			opts[key] = &argument{at: d.decl.Name, val: c.eval(e)}
+			opts[key] = &argument{at: d.decl.Name, val: c.settingValue(d, key, e)}
 			return
 		}
 	}
 	c.fail(suggest(c.errorf(d.decl.Name, "-set %s: the model %s has no such dimension or option", key, d.decl.Name.Text), key, names,
 		"it has "+strings.Join(names, ", ")))
+}
+
+// settingValue is the value e of -set key. What is wrong with it is said at the
+// model: e has no place in the text.
+func (c *checker) settingValue(d *layerDecl, key string, e dsl.Expr) (v value) {
+	n := len(c.world.diags)
+	if c.try(func() { v = c.eval(e) }) {
+		return v
+	}
+	for i, o := range c.world.diags[n:] {
+		c.world.diags[n+i] = c.errorf(d.decl.Name, "-set %s=%s: %s", key, c.opt.Set[key], o.Msg)
+	}
+	panic(bailout{})
+}
+
+// dimOptions checks that Options.Dims name dims of the arguments of the model.
+func (c *checker) dimOptions(d *layerDecl, in *instance) bool {
+	names := slices.Clone(in.of.pkg.dimNames)
+	for _, it := range in.bounds {
+		names = append(names, it.Name.Text)
+	}
+	args := map[string]bool{} // of type dim
+	for _, f := range in.methods {
+		for _, p := range f.Params {
+			args[p.Name.Text] = args[p.Name.Text] || p.Type.Name.Text == "dim"
+		}
+	}
+	c.outside(d)
+	return c.try(func() {
+		given := map[string]bool{}
+		for _, o := range c.opt.Dims {
+			at := fmt.Sprintf("-dim %s%s%d", o.Name, o.Rel, o.N)
+			switch {
+			case given[o.Name]:
+				c.failf(d.decl.Name, "%s: %s is given twice", at, o.Name)
+			case o.N < 1:
+				c.failf(d.decl.Name, "%s: a dimension is at least 1", at)
+			case in.env[o.Name] != nil:
+				c.fail(c.errorf(d.decl.Name, "%s: %s is not a dimension of arguments, but of the model", at, o.Name).Helpf("`-set %s=%d` gives it another value", o.Name, o.N))
+			case args[o.Name] && o.Rel == "=":
+				c.failf(d.decl.Name, "%s: %s is an argument, which can only be bounded: -dim '%s<=%d'", at, o.Name, o.Name, o.N)
+			case !args[o.Name] && !slices.Contains(names, o.Name):
+				c.fail(suggest(c.errorf(d.decl.Name, "%s: no argument of %s has such a dimension", at, d.decl.Name.Text), o.Name, names, ""))
+			}
+			given[o.Name] = true
+		}
+	})
 }
 
 var primes = []int{2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37}

@@ -100,6 +100,14 @@ func (t *table) header() {
 	}
 }
 
+// columnName is how messages call a column, which may have just a number.
+func columnName(name string) string {
+	if strings.HasPrefix(name, "column ") {
+		return name
+	}
+	return "column " + name
+}
+
 // column finds a column by its name or its number.
 func (t *table) column(name, flag string) (int, error) {
 	for i, n := range t.names {
@@ -158,10 +166,10 @@ func (t *table) data(c *Config) (*Data, error) {
 		for _, i := range keep {
 			v, err := parseNumber(row[i])
 			if err != nil {
-				return nil, fmt.Errorf("%s:%d: column %s is %q, not a number; -drop %q leaves it out%s", c.CSV, t.lines[r], t.names[i], row[i], t.names[i], orTarget(c))
+				return nil, fmt.Errorf("%s:%d: %s is %q, not a number; -drop %q leaves it out%s", c.CSV, t.lines[r], columnName(t.names[i]), row[i], t.names[i], orTarget(c))
 			}
 			if math.IsNaN(v) || math.IsInf(v, 0) {
-				return nil, fmt.Errorf("%s:%d: column %s is %v", c.CSV, t.lines[r], t.names[i], v)
+				return nil, fmt.Errorf("%s:%d: %s is %v", c.CSV, t.lines[r], columnName(t.names[i]), v)
 			}
 			wide = append(wide, v)
 		}

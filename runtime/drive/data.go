@@ -262,7 +262,7 @@ func (c *Column) labels(source string) error {
 	classes = slices.Compact(classes)
 	const most = 10_000
 	if len(classes) > most {
-		return fmt.Errorf("%s: column %s has %d different values, too many for classes", source, c.Name, len(classes))
+		return fmt.Errorf("%s: %s has %d different values, too many for classes", source, columnName(c.Name), len(classes))
 	}
 	index := map[string]int32{}
 	for i, s := range classes {

@@ -38,6 +38,7 @@ func TestCSV(t *testing.T) {
 		{"ragged", "a,y\n1,2\n3\n", "y", nil, 0, nil, "f.csv:3: this row has 1 columns, but the first has 2"},
 		{"quote", "a,y\n1,\"2\n", "y", nil, 0, nil, "f.csv:2:"},
 		{"nan", "a,y\n1,2\nnan,4\n", "y", nil, 0, nil, "f.csv:3: column a is NaN"},
+		{"word without header", "1,x,3\n4,y,6\n", "3", nil, 0, nil, `f.csv:1: column 2 is "x", not a number; -drop "column 2"`},
 		{"infinity", "a,y\n1,2\n1e999,4\n", "y", nil, 0, nil, `f.csv:3: column a is "1e999", not a number`},
 		{"hole", "a,y\n1,2\n,4\n", "y", nil, 0, nil, `f.csv:3: column a is "", not a number`},
 		{"hole in the target", "a,y\n1,2\n3,\n", "y", nil, 0, nil, `f.csv:3: the target y is ""`},

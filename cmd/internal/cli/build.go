@@ -63,26 +63,56 @@ func (b *builder) run() error {
 	if err != nil {
 		return err
 	}
-	if b.opt.Model != "all" {
-		return b.model(s, "")
-	}
 	models := s.Models()
-	if len(models) == 0 {
-		b.opt.Model = ""
-		return b.model(s, "")
+	if b.opt.Model != "all" || len(models) == 0 {
+		if b.opt.Model == "all" {
+			b.opt.Model = ""
+		}
+		p, err := b.model(s, "")
+		if err != nil {
+			return err
+		}
+		return b.write(s, p)
 	}
+	if b.pkg != "" {
+		return usagef("-pkg names one package, but -model all makes one of each model")
+	}
+	var all []*built // before the first is written, so that a mistake in the last changes nothing
 	for _, m := range models {
 		b.opt.Model = m
-		if err := b.model(s, strings.ToLower(m)); err != nil {
+		p, err := b.model(s, strings.ToLower(m))
+		if err != nil {
+			return err
+		}
+		for _, o := range all {
+			if o.place == p.place {
+				return usagef("two models would be the package %s; build them one by one with -model and -o", p.place.Package)
+			}
+		}
+		all = append(all, p)
+	}
+	for _, p := range all {
+		if err := b.write(s, p); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// A built is a package that has been made, but not written.
+type built struct {
+	m     *compile.Model
+	files []codegen.File
+	place compile.Place
+	times []string // of the stages
+	took  time.Duration
+
+	several bool // others are made in the same run
+}
+
 // model builds one model; sub is the subfolder and package it gets if there are
 // several.
-func (b *builder) model(s *compile.Source, sub string) error {
+func (b *builder) model(s *compile.Source, sub string) (*built, error) {
 	start := time.Now()
 	trace := compile.Trace{DumpAfter: b.dump}
 	if b.dump != "" {
@@ -96,7 +126,7 @@ func (b *builder) model(s *compile.Source, sub string) error {
 	}
 	m, err := s.Compile(*b.opt, trace)
 	if err != nil {
-		return b.fail(b.env, s, err)
+		return nil, b.fail(b.env, s, err)
 	}
 	b.print(b.env, s, m.Diags)
 	dir, pkg := b.out, b.pkg
@@ -108,40 +138,50 @@ func (b *builder) model(s *compile.Source, sub string) error {
 	}
 	place, err := s.Where(dir, pkg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	out := compile.Output{Package: place.Package, Standalone: b.standalone, Tests: b.tests, Portable: b.target == "portable"}
 	if b.standalone || b.tests {
 		if out.ImportPath, err = compile.ImportPath(place.Dir); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	files, err := m.Files(out)
 	if err != nil {
-		return b.fail(b.env, s, err)
+		return nil, b.fail(b.env, s, err)
 	}
+	return &built{m, files, place, times, time.Since(start), sub != ""}, nil
+}
+
+// write writes a package, or compares it with what is there.
+func (b *builder) write(s *compile.Source, p *built) error {
+	start := time.Now()
 	if b.check {
-		diff, err := codegen.Stale(place.Dir, files)
+		diff, err := codegen.Stale(p.place.Dir, p.files)
 		if err != nil {
 			return err
 		}
 		if diff != "" {
 			io.WriteString(b.env.out, diff)
-			fmt.Fprintf(b.err, "lmc: the code in %s is stale: run `lmc build %s`\n", filepath.ToSlash(place.Dir), s.Path)
+			fmt.Fprintf(b.err, "lmc: the code in %s is stale: run `lmc build %s`\n", filepath.ToSlash(p.place.Dir), s.Path)
 			return errMistakes
 		}
 		return nil
 	}
-	report, err := codegen.Write(place.Dir, files)
+	report, err := codegen.Write(p.place.Dir, p.files)
 	if err != nil {
-		return fmt.Errorf("nothing was written: %w", err)
+		where := ""
+		if p.several {
+			where = " to " + filepath.ToSlash(p.place.Dir)
+		}
+		return fmt.Errorf("nothing was written%s: %w", where, err)
 	}
 	if b.stats {
-		m.Stats(b.env.out, files)
-		fmt.Fprintf(b.env.out, "\ntime: %s\n", strings.Join(times, ", "))
+		p.m.Stats(b.env.out, p.files)
+		fmt.Fprintf(b.env.out, "\ntime: %s\n", strings.Join(p.times, ", "))
 	}
 	if !b.quiet {
-		b.summary(m, files, place, report, time.Since(start))
+		b.summary(p.m, p.files, p.place, report, p.took+time.Since(start))
 	}
 	return nil
 }
@@ -195,6 +235,9 @@ func knownStage(name string) error {
 		}
 	}
 	hint := "the passes are " + strings.Join(stages, ", ")
+	if name == "fuse" || name == "plan" {
+		hint = "it is a part of schedule"
+	}
 	if s := dsl.Suggest(name, stages); s != "" {
 		hint = fmt.Sprintf("did you mean %s?", s)
 	}

@@ -53,9 +53,25 @@ func commands() []*command {
 
 // An env is one run of a command.
 type env struct {
-	in       io.Reader
-	out, err io.Writer
-	args     []string // after the flags
+	in   io.Reader
+	out  *output
+	err  io.Writer
+	args []string // after the flags
+}
+
+// An output remembers the first error of writing to it, so that a command
+// whose output is lost, as on a full disk, fails.
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+	return n, err
 }
 
 // errUsage is an error of usage that has been reported.
@@ -73,14 +89,17 @@ var errMistakes = errors.New("the text has mistakes")
 
 // Main runs lmc with the arguments after its name and returns the exit code.
 func Main(args []string, in io.Reader, out, errOut io.Writer) (code int) {
-	e := &env{in: in, out: out, err: errOut}
+	e := &env{in: in, out: &output{Writer: out}, err: errOut}
 	defer func() {
 		if r := recover(); r != nil {
 			e.bug(fmt.Sprint(r), string(debug.Stack()))
 			code = exitTrouble
 		}
 	}()
-	return e.exit(e.dispatch(args))
+	if err := e.dispatch(args); err != nil {
+		return e.exit(err)
+	}
+	return e.exit(e.out.err)
 }
 
 // dispatch finds the command.

@@ -1,10 +1,12 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"io"
 	"os"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -67,6 +69,19 @@ func TestBug(t *testing.T) {
 	e := &env{err: &buffer{}}
 	assert.Equal(t, exitTrouble, e.exit(errors.New("bug in pass fuse: no")))
 	assert.Contains(t, e.err.(*buffer).text, "lmc: bug in pass fuse: no\nThis is not your mistake. Please report it")
+}
+
+// TestOutputLost: what cannot be printed is an error.
+func TestOutputLost(t *testing.T) {
+	var errs bytes.Buffer
+	assert.Equal(t, exitTrouble, Main([]string{"ops"}, nil, full{}, &errs))
+	assert.Equal(t, "lmc: standard output: no space left on device\n", errs.String())
+}
+
+type full struct{}
+
+func (full) Write([]byte) (int, error) {
+	return 0, &os.PathError{Op: "write", Path: "standard output", Err: syscall.ENOSPC}
 }
 
 type buffer struct{ text string }

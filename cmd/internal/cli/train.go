@@ -195,7 +195,7 @@ func (t *trainRun) config() error {
 	}
 	base := strings.TrimSuffix(c.Out, ".safetensors")
 	c.Checkpoint, c.Curve = base+".checkpoint.safetensors", base+".loss.svg"
-	c.Terminal = isTerminal(t.out)
+	c.Terminal = isTerminal(t.out.Writer)
 	return nil
 }
 
@@ -313,7 +313,7 @@ func (t *trainRun) train(program string) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
-	code, err := scratch.Run(program, file, t.out, t.err, signals)
+	code, err := scratch.Run(program, file, t.out.Writer, t.err, signals)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,8 @@ package tiny
 
 // logitsBlocks runs one block.
 func (m *memory) logitsBlocks(B, T, l int) {
-	block(span(m.floats, 0, 4*B*T), span(m.weights, 20+l*4, 4), span(m.floats, 0, 4*B*T), B, T, l)
+	block(span(m.floats, 0, 4*B*T), span(m.weights, 20+l*4, 4), span(m.floats, 0, 4*B*T), B,
+		T, l)
 }
 
 // logits computes Logits.
@@ -55,8 +56,8 @@ func (m *memory) stepLoss(B int, x, h, loss, hOut, each []float32, hits []int32)
 
 // stepApply updates the weights.
 func (m *memory) stepApply() {
-	updateOf(m.weights[20:32:32], m.grads[20:32:32], m.moments[12:24:24], m.moments[:12:12], m.scalars[:1:1],
-		m.weights[20:32:32], m.moments[12:24:24], m.moments[:12:12])
+	updateOf(m.weights[20:32:32], m.grads[20:32:32], m.moments[12:24:24], m.moments[:12:12],
+		m.scalars[:1:1], m.weights[20:32:32], m.moments[12:24:24], m.moments[:12:12])
 }
 
 // textSample picks a token.
