@@ -12,18 +12,24 @@ import (
 // KernelSyms lists the symbols that the Go function of k takes as int
 // parameters, in order. Its native forms take the same.
 func KernelSyms(k *loop.Kernel) []string {
-	syms := bodySyms(loop.Tidy(k).Body, nil)
+	syms := formSyms(loop.Tidy(k))
+	for _, n := range k.Native {
+		syms = append(syms, formSyms(n.Kernel)...)
+	}
+	slices.Sort(syms)
+	return slices.Compact(syms)
+}
+
+// formSyms are the symbols that a form of a kernel mentions.
+func formSyms(k *loop.Kernel) []string {
+	syms := bodySyms(k.Body, nil)
 	if k.Grid != nil {
 		syms = append(append(syms, k.Grid.N.Syms()...), k.Grid.Grain.Syms()...)
 	}
 	for _, b := range k.Bufs[len(k.Arguments()):] {
 		syms = append(syms, b.Len.Syms()...)
 	}
-	for _, n := range k.Native {
-		syms = append(syms, KernelSyms(n.Kernel)...)
-	}
-	slices.Sort(syms)
-	return slices.Compact(syms)
+	return syms
 }
 
 func bodySyms(body []loop.Stmt, into []string) []string {

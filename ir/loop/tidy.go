@@ -1,9 +1,6 @@
 package loop
 
-import (
-	"fmt"
-	"strings"
-)
+import "strconv"
 
 // Tidy returns a kernel with the same bits in which an expression stands once,
 // as far outside of loops as it can, and only if something needs it. Kernels
@@ -59,6 +56,7 @@ type joiner struct {
 	frozen map[*Buffer]bool
 	now    map[*Val]*Val // what stands for a value that was joined
 	consts map[*Val]float64
+	key    []byte
 }
 
 // A table has the expressions that are visible in a block.
@@ -153,12 +151,18 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 			} else if n, ok := c.Dim.Const(); ok && c.Op == Size {
 				j.consts[s.Dst] = float64(n)
 			}
-			var key strings.Builder
-			fmt.Fprintf(&key, "%d %s %s %s", c.Op, c.Dst.typeText(), number64(c.Imm), c.Dim)
-			for _, a := range c.Args {
-				fmt.Fprintf(&key, " %d", a.ID)
+			key := strconv.AppendInt(j.key[:0], int64(c.Op), 10)
+			key = append(append(key, ' '), c.Dst.typeText()...)
+			if c.Op == Const {
+				key = append(append(key, ' '), number64(c.Imm)...)
+			} else if c.Op == Size {
+				key = append(append(key, ' '), c.Dim.String()...)
 			}
-			if !j.same(e, key.String(), s.Dst) {
+			for _, a := range c.Args {
+				key = strconv.AppendInt(append(key, ' '), int64(a.ID), 10)
+			}
+			j.key = key
+			if !j.same(e, string(key), s.Dst) {
 				out = append(out, &c)
 			}
 		case *Load:
