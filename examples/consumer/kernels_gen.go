@@ -71,19 +71,34 @@ func predictHiddenDot(x, w, b, y []float32, B, lo, hi int) {
 	}
 }
 
+// callPredictHiddenDot is predictHiddenDot with the parameters of its native forms.
+func callPredictHiddenDot(x, w, b, y []float32, B int, scratch *runtime.Scratch, lo, hi int) {
+	predictHiddenDot(x, w, b, y, B, lo, hi)
+}
+
 // predictHiddenDotTask is predictHiddenDot as a parallel loop.
 type predictHiddenDotTask struct {
+	run        func(x, w, b, y []float32, B int, scratch *runtime.Scratch, lo, hi int)
 	x, w, b, y []float32
 	B          int
+	scratch    *runtime.Scratch
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *predictHiddenDotTask) Run(lo, hi int) { predictHiddenDot(t.x, t.w, t.b, t.y, t.B, lo, hi) }
+func (t *predictHiddenDotTask) Run(lo, hi int) { t.run(t.x, t.w, t.b, t.y, t.B, t.scratch, lo, hi) }
 
 // predictHiddenDot runs the function predictHiddenDot on all workers.
 func (m *memory) predictHiddenDot(x, w, b, y []float32, B int) {
-	m.predictHiddenDotTask = predictHiddenDotTask{x, w, b, y, B}
-	runtime.Parallel(B, 138, &m.predictHiddenDotTask)
+	n, grain := B, 138
+	if m.kernels != &portableKernels {
+		n, grain = runtime.FloorDiv(B+255, 256), 24
+	}
+	if n <= grain {
+		m.kernels.predictHiddenDot(x, w, b, y, B, &m.scratch, 0, n)
+		return
+	}
+	m.predictHiddenDotTask = predictHiddenDotTask{m.kernels.predictHiddenDot, x, w, b, y, B, &m.scratch}
+	runtime.Parallel(n, grain, &m.predictHiddenDotTask)
 }
 
 // predictOutDot: dot ab,bc->ac, add, sigmoid in out (nn/nn.lm:16:8)
@@ -122,19 +137,37 @@ func predictOutDot(x, w, b, y []float32, B, lo, hi int) {
 	}
 }
 
+// callPredictOutDot is predictOutDot with the parameters of its native forms.
+func callPredictOutDot(x, w, b, y []float32, B int, scratch *runtime.Scratch, lo, hi int) {
+	predictOutDot(x, w, b, y, B, lo, hi)
+}
+
 // predictOutDotTask is predictOutDot as a parallel loop.
 type predictOutDotTask struct {
+	run        func(x, w, b, y []float32, B int, scratch *runtime.Scratch, lo, hi int)
 	x, w, b, y []float32
 	B          int
+	scratch    *runtime.Scratch
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *predictOutDotTask) Run(lo, hi int) { predictOutDot(t.x, t.w, t.b, t.y, t.B, lo, hi) }
+func (t *predictOutDotTask) Run(lo, hi int) { t.run(t.x, t.w, t.b, t.y, t.B, t.scratch, lo, hi) }
 
 // predictOutDot runs the function predictOutDot on all workers.
 func (m *memory) predictOutDot(x, w, b, y []float32, B int) {
-	m.predictOutDotTask = predictOutDotTask{x, w, b, y, B}
-	runtime.Parallel(B, 420, &m.predictOutDotTask)
+	n, grain := B, 420
+	switch m.kernels.path {
+	case "amd64-avx512":
+		n, grain = runtime.FloorDiv(B+127, 128), 195
+	case "amd64-avx2":
+		n, grain = runtime.FloorDiv(B+63, 64), 390
+	}
+	if n <= grain {
+		m.kernels.predictOutDot(x, w, b, y, B, &m.scratch, 0, n)
+		return
+	}
+	m.predictOutDotTask = predictOutDotTask{m.kernels.predictOutDot, x, w, b, y, B, &m.scratch}
+	runtime.Parallel(n, grain, &m.predictOutDotTask)
 }
 
 // lossOutDot: dot ab,bc->ac, add, max, abs, neg, exp, log1p, … in out (nn/nn.lm:16:8)
@@ -178,19 +211,37 @@ func lossOutDot(x, w, b, y, y2 []float32, B, lo, hi int) {
 	}
 }
 
+// callLossOutDot is lossOutDot with the parameters of its native forms.
+func callLossOutDot(x, w, b, y, y2 []float32, B int, scratch *runtime.Scratch, lo, hi int) {
+	lossOutDot(x, w, b, y, y2, B, lo, hi)
+}
+
 // lossOutDotTask is lossOutDot as a parallel loop.
 type lossOutDotTask struct {
+	run            func(x, w, b, y, y2 []float32, B int, scratch *runtime.Scratch, lo, hi int)
 	x, w, b, y, y2 []float32
 	B              int
+	scratch        *runtime.Scratch
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *lossOutDotTask) Run(lo, hi int) { lossOutDot(t.x, t.w, t.b, t.y, t.y2, t.B, lo, hi) }
+func (t *lossOutDotTask) Run(lo, hi int) { t.run(t.x, t.w, t.b, t.y, t.y2, t.B, t.scratch, lo, hi) }
 
 // lossOutDot runs the function lossOutDot on all workers.
 func (m *memory) lossOutDot(x, w, b, y, y2 []float32, B int) {
-	m.lossOutDotTask = lossOutDotTask{x, w, b, y, y2, B}
-	runtime.Parallel(B, 292, &m.lossOutDotTask)
+	n, grain := B, 292
+	switch m.kernels.path {
+	case "amd64-avx512":
+		n, grain = runtime.FloorDiv(B+127, 128), 195
+	case "amd64-avx2":
+		n, grain = runtime.FloorDiv(B+63, 64), 390
+	}
+	if n <= grain {
+		m.kernels.lossOutDot(x, w, b, y, y2, B, &m.scratch, 0, n)
+		return
+	}
+	m.lossOutDotTask = lossOutDotTask{m.kernels.lossOutDot, x, w, b, y, y2, B, &m.scratch}
+	runtime.Parallel(n, grain, &m.lossOutDotTask)
 }
 
 // lossSum: sum, div (xor.lm:27:10)
@@ -371,19 +422,39 @@ func stepOutDot(x, w, b, y, y2, y3 []float32, B, lo, hi int) {
 	}
 }
 
+// callStepOutDot is stepOutDot with the parameters of its native forms.
+func callStepOutDot(x, w, b, y, y2, y3 []float32, B int, scratch *runtime.Scratch, lo, hi int) {
+	stepOutDot(x, w, b, y, y2, y3, B, lo, hi)
+}
+
 // stepOutDotTask is stepOutDot as a parallel loop.
 type stepOutDotTask struct {
+	run                func(x, w, b, y, y2, y3 []float32, B int, scratch *runtime.Scratch, lo, hi int)
 	x, w, b, y, y2, y3 []float32
 	B                  int
+	scratch            *runtime.Scratch
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepOutDotTask) Run(lo, hi int) { stepOutDot(t.x, t.w, t.b, t.y, t.y2, t.y3, t.B, lo, hi) }
+func (t *stepOutDotTask) Run(lo, hi int) {
+	t.run(t.x, t.w, t.b, t.y, t.y2, t.y3, t.B, t.scratch, lo, hi)
+}
 
 // stepOutDot runs the function stepOutDot on all workers.
 func (m *memory) stepOutDot(x, w, b, y, y2, y3 []float32, B int) {
-	m.stepOutDotTask = stepOutDotTask{x, w, b, y, y2, y3, B}
-	runtime.Parallel(B, 234, &m.stepOutDotTask)
+	n, grain := B, 234
+	switch m.kernels.path {
+	case "amd64-avx512":
+		n, grain = runtime.FloorDiv(B+127, 128), 195
+	case "amd64-avx2":
+		n, grain = runtime.FloorDiv(B+63, 64), 390
+	}
+	if n <= grain {
+		m.kernels.stepOutDot(x, w, b, y, y2, y3, B, &m.scratch, 0, n)
+		return
+	}
+	m.stepOutDotTask = stepOutDotTask{m.kernels.stepOutDot, x, w, b, y, y2, y3, B, &m.scratch}
+	runtime.Parallel(n, grain, &m.stepOutDotTask)
 }
 
 // stepOutSum: sum in out (nn/nn.lm:18:4)
@@ -458,17 +529,26 @@ func stepOutDot2(x, w, x2, y []float32, B, lo, hi int) {
 
 // stepOutDot2Task is stepOutDot2 as a parallel loop.
 type stepOutDot2Task struct {
+	run         func(x, w, x2, y []float32, B, lo, hi int)
 	x, w, x2, y []float32
 	B           int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepOutDot2Task) Run(lo, hi int) { stepOutDot2(t.x, t.w, t.x2, t.y, t.B, lo, hi) }
+func (t *stepOutDot2Task) Run(lo, hi int) { t.run(t.x, t.w, t.x2, t.y, t.B, lo, hi) }
 
 // stepOutDot2 runs the function stepOutDot2 on all workers.
 func (m *memory) stepOutDot2(x, w, x2, y []float32, B int) {
-	m.stepOutDot2Task = stepOutDot2Task{x, w, x2, y, B}
-	runtime.Parallel(B, 204, &m.stepOutDot2Task)
+	n, grain := B, 204
+	if m.kernels != &portableKernels {
+		n, grain = B, 1612
+	}
+	if n <= grain {
+		m.kernels.stepOutDot2(x, w, x2, y, B, 0, n)
+		return
+	}
+	m.stepOutDot2Task = stepOutDot2Task{m.kernels.stepOutDot2, x, w, x2, y, B}
+	runtime.Parallel(n, grain, &m.stepOutDot2Task)
 }
 
 // stepOutDot3: dot ac,ab->bc in out (nn/nn.lm:16:8)
@@ -501,6 +581,9 @@ func stepOutDot3(x, x2, y []float32, B int) {
 	}
 }
 
+// callStepOutDot3 is stepOutDot3 with the parameters of its native forms.
+func callStepOutDot3(x, x2, y []float32, B, lo, hi int) { stepOutDot3(x, x2, y, B) }
+
 // stepHiddenSum: sum in hidden (nn/nn.lm:18:4)
 func stepHiddenSum(x, y []float32, B, lo, hi int) {
 	yRow := y[lo:hi]
@@ -528,17 +611,26 @@ func stepHiddenSum(x, y []float32, B, lo, hi int) {
 
 // stepHiddenSumTask is stepHiddenSum as a parallel loop.
 type stepHiddenSumTask struct {
+	run  func(x, y []float32, B, lo, hi int)
 	x, y []float32
 	B    int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepHiddenSumTask) Run(lo, hi int) { stepHiddenSum(t.x, t.y, t.B, lo, hi) }
+func (t *stepHiddenSumTask) Run(lo, hi int) { t.run(t.x, t.y, t.B, lo, hi) }
 
 // stepHiddenSum runs the function stepHiddenSum on all workers.
 func (m *memory) stepHiddenSum(x, y []float32, B int) {
-	m.stepHiddenSumTask = stepHiddenSumTask{x, y, B}
-	runtime.Parallel(8, 1, &m.stepHiddenSumTask)
+	n, grain := 8, 1
+	if m.kernels != &portableKernels {
+		n, grain = 1, 1
+	}
+	if n <= grain {
+		m.kernels.stepHiddenSum(x, y, B, 0, n)
+		return
+	}
+	m.stepHiddenSumTask = stepHiddenSumTask{m.kernels.stepHiddenSum, x, y, B}
+	runtime.Parallel(n, grain, &m.stepHiddenSumTask)
 }
 
 // stepHiddenDot: dot ac,ab->bc in hidden (nn/nn.lm:16:8)
@@ -616,17 +708,26 @@ func stepHiddenDot(x, x2, y []float32, B, lo, hi int) {
 
 // stepHiddenDotTask is stepHiddenDot as a parallel loop.
 type stepHiddenDotTask struct {
+	run      func(x, x2, y []float32, B, lo, hi int)
 	x, x2, y []float32
 	B        int
 }
 
 // Run computes the pieces lo to hi-1.
-func (t *stepHiddenDotTask) Run(lo, hi int) { stepHiddenDot(t.x, t.x2, t.y, t.B, lo, hi) }
+func (t *stepHiddenDotTask) Run(lo, hi int) { t.run(t.x, t.x2, t.y, t.B, lo, hi) }
 
 // stepHiddenDot runs the function stepHiddenDot on all workers.
 func (m *memory) stepHiddenDot(x, x2, y []float32, B int) {
-	m.stepHiddenDotTask = stepHiddenDotTask{x, x2, y, B}
-	runtime.Parallel(2, 1, &m.stepHiddenDotTask)
+	n, grain := 2, 1
+	if m.kernels != &portableKernels {
+		n, grain = 1, 1
+	}
+	if n <= grain {
+		m.kernels.stepHiddenDot(x, x2, y, B, 0, n)
+		return
+	}
+	m.stepHiddenDotTask = stepHiddenDotTask{m.kernels.stepHiddenDot, x, x2, y, B}
+	runtime.Parallel(n, grain, &m.stepHiddenDotTask)
 }
 
 // stepApplySub: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
@@ -634,15 +735,41 @@ func stepApplySub(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
 	s2rv := s2[0]
-	m, w, y, v, y2, w2, y3 = m[lo:hi], w[lo:hi], y[lo:hi], v[lo:hi], y2[lo:hi], w2[lo:hi], y3[lo:hi]
+	m, w, v, w2, y, y2, y3 = m[lo:hi], w[lo:hi], v[lo:hi], w2[lo:hi], y[lo:hi], y2[lo:hi], y3[lo:hi]
 	for i := range y3 {
 		wv := w[i]
 		t := float32(0.9*m[i]) + float32(0.1*wv)
-		y[i] = t
 		t2 := float32(0.999*v[i]) + float32(0.001*wv*wv)
+		w2rv := w2[i]
+		y[i] = t
 		y2[i] = t2
-		y3[i] = w2[i] - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
+		y3[i] = w2rv - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
 	}
+}
+
+// stepApplySubTask is stepApplySub as a parallel loop.
+type stepApplySubTask struct {
+	run                                 func(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int)
+	m2, w, v, s1, s2, LR, w2, y, y2, y3 []float32
+}
+
+// Run computes the pieces lo to hi-1.
+func (t *stepApplySubTask) Run(lo, hi int) {
+	t.run(t.m2, t.w, t.v, t.s1, t.s2, t.LR, t.w2, t.y, t.y2, t.y3, lo, hi)
+}
+
+// stepApplySub runs the function stepApplySub on all workers.
+func (m *memory) stepApplySub(m2, w, v, s1, s2, LR, w2, y, y2, y3 []float32) {
+	n, grain := 16, 682
+	if m.kernels != &portableKernels {
+		n, grain = 1, 1
+	}
+	if n <= grain {
+		m.kernels.stepApplySub(m2, w, v, s1, s2, LR, w2, y, y2, y3, 0, n)
+		return
+	}
+	m.stepApplySubTask = stepApplySubTask{m.kernels.stepApplySub, m2, w, v, s1, s2, LR, w2, y, y2, y3}
+	runtime.Parallel(n, grain, &m.stepApplySubTask)
 }
 
 // stepApplySub2: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
@@ -650,23 +777,50 @@ func stepApplySub2(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
 	s2rv := s2[0]
-	m, b, y, v, y2, b2, y3 = m[lo:hi], b[lo:hi], y[lo:hi], v[lo:hi], y2[lo:hi], b2[lo:hi], y3[lo:hi]
+	m, b, v, b2, y, y2, y3 = m[lo:hi], b[lo:hi], v[lo:hi], b2[lo:hi], y[lo:hi], y2[lo:hi], y3[lo:hi]
 	for i := range y3 {
 		bv := b[i]
 		t := float32(0.9*m[i]) + float32(0.1*bv)
-		y[i] = t
 		t2 := float32(0.999*v[i]) + float32(0.001*bv*bv)
+		b2rv := b2[i]
+		y[i] = t
 		y2[i] = t2
-		y3[i] = b2[i] - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
+		y3[i] = b2rv - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
 	}
+}
+
+// stepApplySub2Task is stepApplySub2 as a parallel loop.
+type stepApplySub2Task struct {
+	run                                 func(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int)
+	m2, b, v, s1, s2, LR, b2, y, y2, y3 []float32
+}
+
+// Run computes the pieces lo to hi-1.
+func (t *stepApplySub2Task) Run(lo, hi int) {
+	t.run(t.m2, t.b, t.v, t.s1, t.s2, t.LR, t.b2, t.y, t.y2, t.y3, lo, hi)
+}
+
+// stepApplySub2 runs the function stepApplySub2 on all workers.
+func (m *memory) stepApplySub2(m2, b, v, s1, s2, LR, b2, y, y2, y3 []float32) {
+	n, grain := 8, 682
+	if m.kernels != &portableKernels {
+		n, grain = 1, 1
+	}
+	if n <= grain {
+		m.kernels.stepApplySub2(m2, b, v, s1, s2, LR, b2, y, y2, y3, 0, n)
+		return
+	}
+	m.stepApplySub2Task = stepApplySub2Task{m.kernels.stepApplySub2, m2, b, v, s1, s2, LR, b2, y, y2, y3}
+	runtime.Parallel(n, grain, &m.stepApplySub2Task)
 }
 
 // stepApplySub3: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
 func stepApplySub3(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32) {
 	bv := b[0]
 	t := float32(0.9*m[0]) + float32(0.1*bv)
-	y[0] = t
 	t2 := float32(0.999*v[0]) + float32(0.001*bv*bv)
+	b2rv := b2[0]
+	y[0] = t
 	y2[0] = t2
-	y3[0] = b2[0] - LR[0]*(t/s1[0])/(runtime.Sqrt32(t2/s2[0])+1e-08)
+	y3[0] = b2rv - LR[0]*(t/s1[0])/(runtime.Sqrt32(t2/s2[0])+1e-08)
 }

@@ -6,13 +6,15 @@ import "github.com/lmc-lang/lmc/runtime"
 
 // memory is what the procedures of the model work on.
 type memory struct {
-	floats      []float32    // scratch, planned by the compiler
-	weights     []float32    // of the model, shared
-	grads       []float32    // laid out like weights
-	moments     []float32    // state of the optimiser
-	scalars     []float32    // of the step: rates and the like
-	floatSlots  [1]float32   // scalar arguments and results
-	floatCopies [1][]float32 // of arguments that share memory with a result
+	kernels     *kernelTable    // for the target that was chosen
+	scratch     runtime.Scratch // of pieces of kernels that run at the same time
+	floats      []float32       // scratch, planned by the compiler
+	weights     []float32       // of the model, shared
+	grads       []float32       // laid out like weights
+	moments     []float32       // state of the optimiser
+	scalars     []float32       // of the step: rates and the like
+	floatSlots  [1]float32      // scalar arguments and results
+	floatCopies [1][]float32    // of arguments that share memory with a result
 
 	// Parallel loops, kept here so that starting one allocates nothing.
 	predictHiddenDotTask predictHiddenDotTask
@@ -22,6 +24,8 @@ type memory struct {
 	stepOutDot2Task      stepOutDot2Task
 	stepHiddenSumTask    stepHiddenSumTask
 	stepHiddenDotTask    stepHiddenDotTask
+	stepApplySubTask     stepApplySubTask
+	stepApplySub2Task    stepApplySub2Task
 }
 
 // grow makes room for a call; memory never shrinks.

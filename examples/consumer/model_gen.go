@@ -55,7 +55,7 @@ const ParamCount = 33
 
 // KernelPath names the kernels that new sessions run: the best ones for this
 // machine, or those that the environment variable LMC_TARGET names.
-func KernelPath() string { return runtime.ChooseTarget("portable") }
+func KernelPath() string { return runtime.ChooseTarget(kernelPaths()...) }
 
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
 // has seen calls of these sizes.

@@ -13,7 +13,7 @@ func (m *memory) loss(B int, x, y, out []float32) {
 	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
 	m.lossOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y,
 		span(m.floats, 8*B, B), B)
-	lossSum(span(m.floats, 8*B, B), out, B)
+	m.kernels.lossSum(span(m.floats, 8*B, B), out, B)
 }
 
 // step: the loss and its gradients.
@@ -21,26 +21,27 @@ func (m *memory) step(B int, x, y, out []float32) {
 	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
 	m.stepOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y,
 		span(m.floats, 8*B, B), span(m.floats, 16*B, B), B)
-	lossSum(span(m.floats, 8*B, B), out, B)
-	stepOutSum(span(m.floats, 16*B, B), m.grads[32:33:33], B)
+	m.kernels.lossSum(span(m.floats, 8*B, B), out, B)
+	m.kernels.stepOutSum(span(m.floats, 16*B, B), m.grads[32:33:33], B)
 	m.stepOutDot2(span(m.floats, 16*B, B), m.weights[24:32:32], span(m.floats, 0, 8*B),
 		span(m.floats, 8*B, 8*B), B)
-	stepOutDot3(span(m.floats, 16*B, B), span(m.floats, 0, 8*B), m.grads[24:32:32], B)
+	m.kernels.stepOutDot3(span(m.floats, 16*B, B), span(m.floats, 0, 8*B), m.grads[24:32:32], B,
+		0, 1)
 	m.stepHiddenSum(span(m.floats, 8*B, 8*B), m.grads[16:24:24], B)
 	m.stepHiddenDot(span(m.floats, 8*B, 8*B), x, m.grads[:16:16], B)
 }
 
 // stepApply gradients to new weights.
 func (m *memory) stepApply() {
-	stepApplySub(m.moments[:16:16], m.grads[:16:16], m.moments[16:32:32], m.scalars[1:2:2],
-		m.scalars[2:3:3], m.scalars[:1:1], m.weights[:16:16], m.moments[:16:16],
-		m.moments[16:32:32], m.weights[:16:16], 0, 16)
-	stepApplySub2(m.moments[32:40:40], m.grads[16:24:24], m.moments[40:48:48],
+	m.stepApplySub(m.moments[:16:16], m.grads[:16:16], m.moments[16:32:32],
+		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[:16:16],
+		m.moments[:16:16], m.moments[16:32:32], m.weights[:16:16])
+	m.stepApplySub2(m.moments[32:40:40], m.grads[16:24:24], m.moments[40:48:48],
 		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[16:24:24],
-		m.moments[32:40:40], m.moments[40:48:48], m.weights[16:24:24], 0, 8)
-	stepApplySub2(m.moments[48:56:56], m.grads[24:32:32], m.moments[56:64:64],
+		m.moments[32:40:40], m.moments[40:48:48], m.weights[16:24:24])
+	m.stepApplySub2(m.moments[48:56:56], m.grads[24:32:32], m.moments[56:64:64],
 		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[24:32:32],
-		m.moments[48:56:56], m.moments[56:64:64], m.weights[24:32:32], 0, 8)
+		m.moments[48:56:56], m.moments[56:64:64], m.weights[24:32:32])
 	stepApplySub3(m.moments[64:65:65], m.grads[32:33:33], m.moments[65:66:66],
 		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[32:33:33],
 		m.moments[64:65:65], m.moments[65:66:66], m.weights[32:33:33])

@@ -24,14 +24,14 @@ type Session struct {
 
 // NewSession makes a session that uses w.
 func NewSession(w *Weights) *Session {
-	return &Session{w: w, m: memory{weights: w.data}}
+	return &Session{w: w, m: memory{kernels: kernelsNamed(KernelPath()), weights: w.data}}
 }
 
 // Weights are the weights that the session uses.
 func (s *Session) Weights() *Weights { return s.w }
 
 // KernelPath names the kernels that the session runs.
-func (s *Session) KernelPath() string { return "portable" }
+func (s *Session) KernelPath() string { return s.m.kernels.path }
 
 // UseKernels makes the session run other kernels than those that were chosen when
 // it was made. It is an error if the package has no kernels of that name or this
@@ -41,7 +41,7 @@ func (s *Session) UseKernels(path string) error {
 		return fmt.Errorf("%s: UseKernels: the session is %w", modelName, runtime.ErrInUse)
 	}
 	defer s.guard.Release()
-	return runtime.CheckTarget(modelName, path, "portable")
+	return s.m.use(path)
 }
 
 // acquire reserves the session for one call of fn and shares the weights.

@@ -60,6 +60,7 @@ func NewStep(w *Weights, o StepOptions) *Step {
 	s.m.scalars = make([]float32, 3)
 	s.m.moments = runtime.Aligned[float32](66)
 	s.m.weights = w.data
+	s.m.kernels = kernelsNamed(KernelPath())
 
 	return s
 }
@@ -72,7 +73,7 @@ func (s *Step) Steps() int64 { return s.steps }
 func (s *Step) Options() StepOptions { return s.options }
 
 // KernelPath names the kernels that the trainer runs.
-func (s *Step) KernelPath() string { return "portable" }
+func (s *Step) KernelPath() string { return s.m.kernels.path }
 
 // UseKernels makes the trainer run other kernels than those that were chosen when
 // it was made. It is an error if the package has no kernels of that name or this
@@ -82,7 +83,7 @@ func (s *Step) UseKernels(path string) error {
 		return fmt.Errorf("%s: UseKernels: the trainer is %w", modelName, runtime.ErrInUse)
 	}
 	defer s.guard.Release()
-	return runtime.CheckTarget(modelName, path, "portable")
+	return s.m.use(path)
 }
 
 // acquire reserves the trainer and its weights for one call of fn.
