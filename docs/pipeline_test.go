@@ -60,7 +60,7 @@ func compile(t *testing.T, name string, src []byte) *pipeline {
 	require.NoError(t, err)
 	p.program, err = passes.Lower(q)
 	require.NoError(t, err)
-	p.gen, err = codegen.Generate(p.program, codegen.Options{})
+	p.gen, err = codegen.Generate(p.program, codegen.Options{Portable: true})
 	require.NoError(t, err)
 	return p
 }
