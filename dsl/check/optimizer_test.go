@@ -49,7 +49,7 @@ func TestOptimizerAxes(t *testing.T) {
 		assert.Empty(t, checkText(t, strings.Replace(perMatrix, "SETTINGS", in, 1)))
 	}
 	got := checkText(t, strings.Replace(perMatrix, "SETTINGS", "optim.Muon(lr = 0.1)", 1))
-	assert.Contains(t, got, "Muon[R, C] is for parameters of rank 2, but `b` is f32[3]")
+	assert.Contains(t, got, "Muon[R, C] is for parameters of rank 2, but `b` is f32[O=3]")
 }
 
 // TestOptimizerStart: a state may start from an option, which is compiled in.

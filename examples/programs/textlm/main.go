@@ -93,7 +93,7 @@ func fit(text []int32, steps, batch, length int, step func(x, next ids) (float32
 var models = []model{
 	{"GPT-2", func(text []int32, steps, batch, length int) ([]float64, *language) {
 		o := gpt2.DefaultStepOptions()
-		o.Peak, o.Warmup, o.Total, o.Floor = 3e-3, 10, steps, 1e-4
+		o.Peak, o.Warmup, o.Total, o.Floor = 6e-3, 10, steps, 1e-4
 		w := gpt2.InitWeights(1)
 		t, s := gpt2.NewStep(w, o), gpt2.NewSession(w)
 		return fit(text, steps, batch, length, func(x, next ids) (float32, error) {

@@ -15,8 +15,8 @@ func TestDecoders(t *testing.T) {
 	text := ascii(strings.Repeat(verse, 20))
 	for _, m := range models {
 		t.Run(m.name, func(t *testing.T) {
-			losses, l := m.train(text, 220, 4, 24)
-			said := l.goOn(verse[:20], 64, 0.1, 1)
+			losses, l := m.train(text, 140, 2, 48)
+			said := l.goOn(verse[:20], 48, 0.1, 1)
 			last := kit.Mean(losses[len(losses)-5:])
 			t.Logf("%.2f → %.2f nats a letter; %q", losses[0], last, said)
 			if last > 0.3 || !strings.Contains(said, verse[20:40]) {

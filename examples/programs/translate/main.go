@@ -28,7 +28,7 @@ const vocabulary, most = 1200, 24
 func main() {
 	data := flag.String("data", "../../../shared/data/parallel/pud/pud.en-de-fr.tsv", "pairs of sentences")
 	n := flag.Int("pairs", 100, "how many short pairs to learn")
-	steps := flag.Int("steps", 800, "steps of training")
+	steps := flag.Int("steps", 1500, "steps of training")
 	flag.Parse()
 	c := &corpus{ids: map[string]int32{}, names: make([]string, words)}
 	lines := kit.Must(kit.Lines(*data))
@@ -39,7 +39,7 @@ func main() {
 			c.pairs = append(c.pairs, pair{c.numbers(from), c.numbers(to)})
 		}
 	}
-	w, losses := train(c.pairs, *steps, 20, 600)
+	w, losses := train(c.pairs, *steps, 20, 2500)
 	fmt.Printf("%d pairs of %d words, loss %.3f\n", len(c.pairs), len(c.names), losses[len(losses)-1])
 	t := newTranslator(w)
 	greedy, beam := 0, 0
