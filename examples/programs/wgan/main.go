@@ -19,7 +19,7 @@ func main() {
 	data := flag.String("data", "../../../shared/data/mnist", "folder with the test set of MNIST")
 	steps := flag.Int("steps", 4000, "steps of the generator")
 	flag.Parse()
-	x, dist := ring(1500, 64, 1e-4)
+	x, dist := ring(4000, 64, 1e-4)
 	hit, modes := judge(x)
 	fmt.Printf("ring: %.0f %% of the points are near one of 8 places, %d of which are found; distance %.3f\n", 100*hit, modes, dist[len(dist)-1])
 	var px, py []float64

@@ -9,7 +9,7 @@ import (
 )
 
 func TestRing(t *testing.T) {
-	x, dist := ring(1000, 48, 1e-4)
+	x, dist := ring(3000, 64, 1e-4)
 	hit, modes := judge(x)
 	t.Logf("%.0f %% of the points are near one of 8 places, %d of which are found; distance %.3f", 100*hit, modes, dist[len(dist)-1])
 	if hit < 0.4 || modes < 7 {
