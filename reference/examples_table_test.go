@@ -46,9 +46,12 @@ var quick = map[string]float64{"Peak": 0.01, "Warmup": 1, "Total": 100}
 var examples = []*example{
 	{file: "attribution", model: "Net", pkg: "attribution", set: values("I=5 H=6 C=3"), dims: dimsOf("B=3"), ints: map[string][2]int{"steps": {2, 5}}, opts: lr(0.01)},
 	{file: "bert", model: "BERT", set: values("V=17 C=8 D=8 F=12 L=2 H=2"), dims: dimsOf("B=2 T=5 M=2"), ints: map[string][2]int{"len": {1, 6}}, opts: quick},
+	{file: "bert", model: "Classifier", set: values("V=17 C=8 D=8 F=12 L=2 H=2 K=2"), dims: dimsOf("B=2 T=5"), ints: map[string][2]int{"len": {1, 6}}, opts: quick},
 	{file: "chargpt", model: "CharGPT", set: values("V=23 C=8 D=8 L=2 H=2"), dims: dimsOf("B=2 T=5 P=2"), opts: quick, full: dimsOf("T=7")},
+	{file: "cnn", model: "CNN", edit: []string{"28", "12", "7*7", "3*3"}, set: values("C=3 W=2 H=6"), dims: dimsOf("B=3"), opts: lr(0.01)},
 	{file: "ctc", model: "Speech", set: values("F=4 D=3 L=2 V=5"), dims: dimsOf("B=2 T=6 U=2"), ints: map[string][2]int{"y": {1, 5}, "letters": {1, 3}, "frames": {5, 7}}, opts: lr(0.01)},
 	{file: "detector", model: "Detector", set: values("K=3 A=2 C=4"), dims: dimsOf("B=2 H=3 W=2 G=2"), ints: map[string][2]int{"n": {1, 3}, "labels": {0, 3}}, args: corners, opts: lr(0.05)},
+	{file: "disease", model: "Disease", set: values("D=5 H=6"), dims: dimsOf("B=4"), opts: lr(0.02)},
 	{file: "dpsgd", model: "Net", pkg: "dpsgd", edit: []string{"noise     = 1.1", "noise = 1e-3", "16", "4", "32", "4", "28", "12", "7*7", "3*3"}, set: values("C=3"), dims: dimsOf("B=3")},
 	{file: "gan", model: "GAN", edit: []string{"64", "32", "reshape[B, 4, 4", "reshape[B, 2, 2", "4*4*8*C", "2*2*8*C"}, set: values("Z=3 C=2"), dims: dimsOf("B=2"), opts: lr(1e-3), steps: 20},
 	{file: "gpt2", model: "GPT2", edit: []string{"k = 40", "k = 4"}, set: values("V=17 C=8 D=8 L=2 H=2"), dims: dimsOf("B=2 T=5 P=2"), opts: quick, steps: 160, full: dimsOf("T=7")},
@@ -61,13 +64,15 @@ var examples = []*example{
 	{file: "metric", model: "Triplet", edit: []string{"512", "8"}, set: values("I=6 D=4"), dims: dimsOf("B=6"), ints: map[string][2]int{"who": {0, 3}}, opts: lr(0.01)},
 	{file: "metric", model: "ArcFace", edit: []string{"512", "8"}, set: values("I=6 D=4 N=5 scale=8"), dims: dimsOf("B=4")},
 	{file: "mlp", model: "MLP", set: values("I=5 H=16 C=3"), dims: dimsOf("B=4"), opts: lr(0.02)},
-	{file: "resnet", model: "ResNet18", edit: []string{"224", "16", "64", "4", "128", "6", "256", "6", "512", "8"}, set: values("C=3"), dims: dimsOf("B=3"), opts: quick},
-	{file: "resnet", model: "ResNet50", edit: []string{"224", "16", "64", "4", "128", "4", "256", "8", "512", "8", "2048", "32"}, set: values("C=3"), dims: dimsOf("B=3"), opts: quick},
+	{file: "resnet", model: "ResNet18", set: values("C=3 P=16 W=2"), dims: dimsOf("B=3"), opts: quick},
+	{file: "resnet", model: "ResNet50", set: values("C=3 P=16 W=2"), dims: dimsOf("B=3"), opts: quick},
 	{file: "rnnlm", model: "LSTMLM", set: values("V=11 D=3 L=2"), dims: dimsOf("B=2 T=4"), opts: lr(1)},
 	{file: "rnnlm", model: "GRULM", set: values("V=11 D=3"), dims: dimsOf("B=2 T=4"), opts: lr(0.02)},
 	{file: "transformer", model: "Transformer", set: values("V=11 C=8 D=8 F=12 L=2 H=2"), dims: dimsOf("B=2 T=3 S=4"), ints: map[string][2]int{"len": {1, 5}}, opts: map[string]float64{"Warmup": 4}},
-	{file: "vgg", model: "VGG16", edit: []string{"224", "32", "64", "4", "128", "4", "256", "6", "7*7*512", "8", "512", "8", "4096", "16"}, set: values("C=3"), dims: dimsOf("B=2"), opts: lr(0.01)},
+	{file: "vae", model: "VAE", set: values("I=6 H=8 Z=3"), dims: dimsOf("B=4"), args: map[string]func(r *rand.Rand, d *ir.Data){"x": unit}, opts: lr(0.02)},
+	{file: "vgg", model: "VGG16", set: values("C=3 P=1 W=2"), dims: dimsOf("B=2"), opts: lr(0.01)},
 	{file: "wavenet", model: "WaveNet", set: values("Q=8 R=3 S=4 L=3"), dims: dimsOf("B=2 T=5"), ints: map[string][2]int{"p": {0, 9}}, opts: lr(0.01), full: dimsOf("T=7")},
+	{file: "wgan", model: "WGAN", set: values("I=4 Z=3 H=6"), dims: dimsOf("B=3 N=3"), opts: lr(2e-3)},
 	{file: "word2vec", model: "SkipGram", set: values("V=11 D=4"), dims: dimsOf("B=3 K=2 n=2"), opts: lr(0.5)},
 }
 
@@ -81,7 +86,7 @@ var medium = []*example{
 	{file: "graphnet", model: "GraphNet", pkg: "graphnetmedium", set: values("A=50 F=8 D=40 L=2"), dims: dimsOf("N=61 E=130 G=7"), opts: map[string]float64{"Peak": 1e-3, "Warmup": 1, "Total": 100}, steps: 10},
 	{file: "llama", model: "Mixtral", pkg: "mixtralmedium", edit: []string{"k = 50", "k = 4"}, set: values("V=131 C=40 D=48 F=50 L=2 G=3 R=2 E=4 A=2"), dims: dimsOf("B=3 T=33 P=2"), opts: quick, steps: 10, full: dimsOf("T=7")},
 	{file: "mlp", model: "MLP", pkg: "mlpmedium", set: values("I=117 H=75 C=10"), dims: dimsOf("B=131"), opts: lr(0.003), steps: 10},
-	{file: "resnet", model: "ResNet18", pkg: "resnetmedium", edit: []string{"224", "32", "64", "17", "128", "18", "256", "20", "512", "24"}, set: values("C=10"), dims: dimsOf("B=3"), opts: quick, steps: 10},
+	{file: "resnet", model: "ResNet18", pkg: "resnetmedium", set: values("C=10 P=32 W=9"), dims: dimsOf("B=3"), opts: quick, steps: 10},
 	{file: "rnnlm", model: "LSTMLM", pkg: "lstmlmmedium", set: values("V=131 D=40 L=2"), dims: dimsOf("B=7 T=19"), opts: lr(3), steps: 10},
 	{file: "wavenet", model: "WaveNet", pkg: "wavenetmedium", set: values("Q=40 R=20 S=36 L=12"), dims: dimsOf("B=3 T=61"), opts: lr(0.01), steps: 10, full: dimsOf("T=7")},
 	{file: "word2vec", model: "SkipGram", pkg: "skipgrammedium", set: values("V=301 D=40"), dims: dimsOf("B=130 K=5 n=2"), opts: lr(100), steps: 10},
@@ -96,6 +101,13 @@ func box(r *rand.Rand, d *ir.Data) {
 			d.F[i+k] = 6 * r.Float64()
 			d.F[i+k+2] = d.F[i+k] + 2 + 4*r.Float64()
 		}
+	}
+}
+
+// unit maps numbers to 0…1.
+func unit(_ *rand.Rand, d *ir.Data) {
+	for i, x := range d.F {
+		d.F[i] = float64(float32(1 / (1 + math.Exp(-x))))
 	}
 }
 

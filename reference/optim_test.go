@@ -31,7 +31,7 @@ type optimRun struct {
 }
 
 // text is a model with the parameters of the run whose gradients are arguments.
-func (r *optimRun) text(pkg, helpers, settings string) string {
+func (r *optimRun) text(pkg, settings string) string {
 	var params, args, terms strings.Builder
 	for i, p := range r.Params0 {
 		fmt.Fprintf(&params, "\tparam %s %s = 0\n", p.Name, p.typ(false))
@@ -40,12 +40,12 @@ func (r *optimRun) text(pkg, helpers, settings string) string {
 		sep = map[bool]string{true: " + "}[i > 0]
 		fmt.Fprintf(&terms, "%ssum(%s * g%s)", sep, p.Name, p.Name)
 	}
-	imports := ""
-	if strings.Contains(settings, "optim.") {
-		imports = "import \"optim\"\n\n"
+	imports := "import \"optim\"\n\n"
+	if strings.Contains(settings, "schedule.") {
+		imports += "import \"schedule\"\n\n"
 	}
-	return fmt.Sprintf("package %s\n\n%s%s\nmodel Run {\n%s\n\tfunc Loss(%s) f32 {\n\t\treturn %s\n\t}\n\n\ttrain Step {\n\t\tminimize = Loss\n%s\t}\n}\n",
-		pkg, imports, helpers, params.String(), args.String(), terms.String(), settings)
+	return fmt.Sprintf("package %s\n\n%smodel Run {\n%s\n\tfunc Loss(%s) f32 {\n\t\treturn %s\n\t}\n\n\ttrain Step {\n\t\tminimize = Loss\n%s\t}\n}\n",
+		pkg, imports, params.String(), args.String(), terms.String(), settings)
 }
 
 // flat is all elements of the parameters, as float32.
@@ -79,7 +79,7 @@ func TestOptimizers(t *testing.T) {
 		readJSON(t, name, r)
 		runs = append(runs, r)
 		pkg := strings.ReplaceAll(r.Case, "_", "")
-		text := r.text(pkg, section("helpers"), section(r.Case))
+		text := r.text(pkg, section(r.Case))
 		m, err := checked(pkg+".lm", []byte(text), check.Options{})
 		require.NoError(t, err)
 		c, err := compile(m, codegen.Options{})

@@ -28,9 +28,11 @@ var small = []struct {
 }{
 	{file: "attribution", model: "Net", set: "I=5 H=7 C=3"},
 	{file: "bert", model: "BERT", set: "V=11 C=8 D=8 F=12 L=2 H=2"},
+	{file: "bert", model: "Classifier", set: "V=11 C=8 D=8 F=12 L=2 H=2 K=2"},
 	{file: "chargpt", model: "CharGPT", set: "V=64 C=8 D=8 L=2 H=2"},
 	{file: "ctc", model: "Speech", set: "F=3 D=4 L=2 V=5"},
 	{file: "detector", model: "Detector", set: "K=3 A=2 C=4", scale: 0.1},
+	{file: "disease", model: "Disease", set: "D=5 H=6"},
 	{file: "dpsgd", model: "Net", set: "C=3"},
 	{file: "gan", model: "GAN", set: "Z=3 C=2"},
 	{file: "gpt2", model: "GPT2", set: "V=64 C=8 D=8 L=3 H=2"},
@@ -48,7 +50,9 @@ var small = []struct {
 	{file: "rnnlm", model: "LSTMLM", set: "V=7 D=4 L=2"},
 	{file: "rnnlm", model: "GRULM", set: "V=7 D=4"},
 	{file: "transformer", model: "Transformer", set: "V=11 C=8 D=8 F=12 L=2 H=2"},
+	{file: "vae", model: "VAE", set: "I=6 H=8 Z=3"},
 	{file: "wavenet", model: "WaveNet", set: "Q=7 R=4 S=5 L=3"},
+	{file: "wgan", model: "WGAN", set: "I=4 Z=3 H=6"},
 	{file: "word2vec", model: "SkipGram", set: "V=9 D=5"},
 }
 

@@ -398,6 +398,12 @@ func (c *checker) initOf(m *dsl.TensorDecl, t ctype) initial {
 		}
 		return constantInit(0)
 	}
+	if x, ok := v.(tensor); ok && x.soft != nil { // an option, which is then compiled in
+		if n, ok := asNum(x.soft.val); ok {
+			c.pin(x.soft)
+			return constantInit(n.f)
+		}
+	}
 	if n, ok := asNum(v); ok {
 		return constantInit(n.f)
 	}

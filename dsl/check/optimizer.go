@@ -184,7 +184,24 @@ func (c *checker) optimizerFor(b *block, e dsl.Expr, w *storage) *instance {
 			}
 		}
 	}
+	c.bindAxes(r, e, w)
 	return c.instantiate(r, e, "", nil)
+}
+
+// bindAxes makes the dims of an optimizer that are not given the axes of the
+// parameter: Muon[R, C] is for matrices.
+func (c *checker) bindAxes(r *request, e dsl.Expr, w *storage) {
+	d := r.decl.decl
+	if len(d.Generics) == 0 || len(r.dims) > 0 || d.Generics[0].Default != nil {
+		return
+	}
+	if len(d.Generics) != len(w.typ.dims) {
+		c.fail(c.errorf(e, "%s%s is for parameters of rank %d, but `%s` is %s", d.Name.Text, generics(d.Generics), len(d.Generics), plainPath(w.path), w.typ).
+			Helpf("choose its parameters in a group: `group rank == %d { optimizer = … }`", len(d.Generics)))
+	}
+	for i, g := range d.Generics {
+		r.dims[g.Name.Text] = w.typ.dims[i]
+	}
 }
 
 // groupOptimizer is the optimizer that a group sets, or nil.
