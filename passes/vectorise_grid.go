@@ -53,16 +53,18 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	for chosen[f] == nil {
 		g := onlyLoop(f)
 		n, ok := f.To.Dim.Const()
-		if g == nil || !parallel[g.Var] || !ok || n >= 64 {
+		if g == nil || !parallel[g.Var] || ok && n >= 64 {
 			break
 		}
 		if c := chosen[g]; c != nil {
-			if m, ok := g.To.Dim.Const(); ok && m < 4*gridBlock {
+			// Where f is long enough, a piece is whole iterations of it.
+			m, known := g.To.Dim.Const()
+			if !ok || n > 16 || known && m < 4*gridBlock || innermost(g) {
 				break
 			}
 			cutInBlocks(b, g, c)
-			parallel[onlyLoop(f).Var] = true
 			g = onlyLoop(f)
+			parallel[g.Var] = true
 		} else if innermost(g) {
 			break
 		}
