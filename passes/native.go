@@ -57,6 +57,7 @@ func nativeLoops(k *kernel) (*loop.Kernel, error) {
 	default:
 		b.naive()
 	}
+	orderLoops(b.K.Body, b.parallel)
 	tidy(b.K)
 	b.K.Body = joinLoops(b.Builder, b.K.Body, usesOf(b.K), b.parallel)
 	adopt(k.Kernel, b.K)

@@ -215,7 +215,7 @@ func closeTo(t *testing.T, want, got []float32, name string) {
 		if x == got[i] || x != x && got[i] != got[i] {
 			continue
 		}
-		if d := math.Abs(float64(x - got[i])); !(d <= 1e-5*most+1e-6) {
+		if d := math.Abs(float64(x - got[i])); !(d <= 1e-5*(most+1)) {
 			require.Failf(t, "differs", "element %d: %g, portable %g\n%s", i, got[i], x, name)
 		}
 	}

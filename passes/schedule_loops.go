@@ -170,12 +170,11 @@ func (t *tidier) place(s loop.Stmt, dst *loop.Val, args []*loop.Val, key string,
 		least = max(least, t.level[a])
 	}
 	at := t.here()
-	for at > least && !stay {
+	for ; at > least; at-- {
 		f := t.open[at].loop
-		if f == nil || buf != nil && maybeEmpty(f, buf) {
+		if f == nil || (stay || buf != nil && maybeEmpty(f, buf)) && !t.runs(at) {
 			break
 		}
-		at--
 	}
 	if c, ok := s.(*loop.Instr); ok && (c.Op == loop.Const || c.Op == loop.Size) {
 		at = 0
@@ -183,6 +182,34 @@ func (t *tidier) place(s loop.Stmt, dst *loop.Val, args []*loop.Val, key string,
 	t.level[dst] = at
 	t.open[at].known[key] = dst
 	t.open[at].out = append(t.open[at].out, s)
+}
+
+// runs reports whether the loop of block at runs at least once whenever it is
+// reached: its extent is a number, or divides that of a loop around it.
+func (t *tidier) runs(at int) bool {
+	n, ok := iterations(t.open[at].loop)
+	if !ok {
+		return false
+	}
+	if c, ok := n.Const(); ok {
+		return c > 0
+	}
+	for _, b := range t.open[:at] {
+		if b.loop == nil {
+			continue
+		}
+		if m, ok := iterations(b.loop); ok {
+			if _, ok := m.Div(n); ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// iterations is how often f runs, if its ends are dims and it takes steps of 1.
+func iterations(f *loop.For) (loop.Dim, bool) {
+	return f.To.Dim.Sub(f.From.Dim), f.From.Val == nil && f.To.Val == nil && f.Step == 1
 }
 
 // maybeEmpty reports whether the loop f may run not at all just when buf is

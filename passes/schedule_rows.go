@@ -77,14 +77,7 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 				l.stores = append(l.stores, v)
 			}
 		}
-		// All are read before one is written, which may be in the place of an operand.
-		xs := make([]*loop.Val, len(single))
-		for i, v := range single {
-			xs[i] = b.pull(v, p.at(v, row, nil))
-		}
-		for i, v := range single {
-			b.store(v, p.at(v, row, nil), xs[i])
-		}
+		b.storeSingle(p, single, row)
 		for _, l := range loops {
 			b.rowLoop(p, l, keep, row)
 			// From now on what is in memory is read there, unless something else
@@ -117,6 +110,24 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 	}
 	for v := range stored {
 		delete(b.in, v) // the next part of the kernel is another row
+	}
+}
+
+// storeSingle stores values that have one element in a row. In a native form
+// they are all read before one is written, which may be in the place of an
+// operand of another; portable code would keep too many at a time.
+func (b *kernelBuilder) storeSingle(p *plan, vs []*ir.Value, row []loop.Index) {
+	xs := make([]*loop.Val, len(vs))
+	for i, v := range vs {
+		xs[i] = b.pull(v, p.at(v, row, nil))
+		if !b.native {
+			b.store(v, p.at(v, row, nil), xs[i])
+		}
+	}
+	if b.native {
+		for i, v := range vs {
+			b.store(v, p.at(v, row, nil), xs[i])
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"cmp"
+	"math"
 	"slices"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -53,16 +55,18 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	for chosen[f] == nil {
 		g := onlyLoop(f)
 		n, ok := f.To.Dim.Const()
-		if g == nil || !parallel[g.Var] || !ok || n >= 64 {
+		if g == nil || !parallel[g.Var] || ok && n >= 64 {
 			break
 		}
 		if c := chosen[g]; c != nil {
-			if m, ok := g.To.Dim.Const(); ok && m < 4*gridBlock {
+			// Where f is long enough, a piece is whole iterations of it.
+			m, known := g.To.Dim.Const()
+			if !ok || n > 16 || known && m < 4*gridBlock || innermost(g) {
 				break
 			}
 			cutInBlocks(b, g, c)
-			parallel[onlyLoop(f).Var] = true
 			g = onlyLoop(f)
+			parallel[g.Var] = true
 		} else if innermost(g) {
 			break
 		}
@@ -140,6 +144,69 @@ func cutInBlocks(b *loop.Builder, f *loop.For, c *choice) {
 	inner.From, inner.To = loop.Bound{Val: from}, loop.Bound{Val: to}
 }
 
+// orderLoops sorts perfectly nested parallel loops so that stores walk through
+// memory: the loop with the largest steps comes first.
+func orderLoops(body []loop.Stmt, parallel map[*loop.Val]bool) {
+	for _, s := range body {
+		f, ok := s.(*loop.For)
+		if !ok {
+			continue
+		}
+		nest := []*loop.For{f}
+		for g := onlyLoop(f); g != nil && parallel[f.Var] && parallel[g.Var] && g.Step == 1; g = onlyLoop(g) {
+			nest = append(nest, g)
+		}
+		inner := nest[len(nest)-1].Body
+		orderLoops(inner, parallel)
+		if len(nest) == 1 || len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || !f.From.Dim.Is(0) || f.To.Val != nil || f.After != nil {
+			continue
+		}
+		var store *loop.Store
+		walk(inner, func(s loop.Stmt) {
+			if s, ok := s.(*loop.Store); ok && store == nil {
+				store = s
+			}
+		})
+		if store == nil {
+			continue
+		}
+		distance := func(f *loop.For) float64 {
+			for _, t := range store.At.Terms {
+				if t.Var == f.Var {
+					return math.Abs(assumed(t.Coef))
+				}
+			}
+			return 0
+		}
+		sorted := slices.Clone(nest)
+		slices.SortStableFunc(sorted, func(f, g *loop.For) int { return cmp.Compare(distance(g), distance(f)) })
+		type head struct {
+			v  *loop.Val
+			to loop.Bound
+		}
+		heads := make([]head, len(sorted))
+		for i, g := range sorted {
+			heads[i] = head{g.Var, g.To}
+		}
+		for i, g := range nest {
+			g.Var, g.To = heads[i].v, heads[i].to
+		}
+	}
+}
+
+// assumed is d for sizes of assumedSize.
+func assumed(d loop.Dim) float64 {
+	env := map[string]int{}
+	for _, s := range d.Syms() {
+		env[s] = assumedSize
+	}
+	c, err := d.Eval(env)
+	if err != nil {
+		return assumedSize
+	}
+	return float64(c)
+}
+
 // joinSums joins two perfectly nested loops that pass a sum through into one
 // where every address only needs the joint counter.
 func joinSums(body []loop.Stmt) {
@@ -208,16 +275,7 @@ func trips(f *loop.For) float64 {
 	case f.To.Val != nil:
 		return assumedSize / float64(f.Step)
 	}
-	n := f.To.Dim.Sub(f.From.Dim)
-	env := map[string]int{}
-	for _, s := range n.Syms() {
-		env[s] = assumedSize
-	}
-	c, err := n.Eval(env)
-	if err != nil {
-		return assumedSize
-	}
-	return float64(max(0, c)) / float64(f.Step)
+	return max(0, assumed(f.To.Dim.Sub(f.From.Dim))) / float64(f.Step)
 }
 
 func weight(s *loop.Instr) float64 {

@@ -257,7 +257,7 @@ func (v *vectoriser) innerLoop(f *loop.For) {
 // those over the places of a window.
 const (
 	unrollAtMost = 4
-	unrollSize   = 48
+	unrollSize   = 100
 )
 
 func size(body []loop.Stmt) int {

@@ -16,7 +16,7 @@ func Tidy(k *Kernel) *Kernel {
 	for range 2 {
 		j = joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
 		t.Body = j.block(t.Body, nil)
-		t.Body = hoist(t.Body)
+		t.Body = hoist(t.Body, j.consts)
 	}
 	l := &liveness{live: map[*Val]bool{}, consts: j.consts}
 	for l.changed = true; l.changed; {
@@ -216,19 +216,19 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 }
 
 // hoist moves pure instructions out of the loops that do not change them.
-func hoist(body []Stmt) []Stmt {
+func hoist(body []Stmt, consts map[*Val]float64) []Stmt {
 	out := make([]Stmt, 0, len(body))
 	for _, s := range body {
 		switch s := s.(type) {
 		case *For:
-			inner := hoist(s.Body)
+			inner := hoist(s.Body, consts)
 			mine := map[*Val]bool{s.Var: true}
 			for _, c := range s.Carry {
 				mine[c.Phi] = true
 			}
 			kept := inner[:0:0]
 			for _, x := range inner {
-				if in, ok := x.(*Instr); ok && in.Pure() && !anyOf(mine, in.Args) {
+				if in, ok := x.(*Instr); ok && !in.faults(consts) && !anyOf(mine, in.Args) {
 					out = append(out, in)
 					continue
 				}
@@ -237,7 +237,7 @@ func hoist(body []Stmt) []Stmt {
 			}
 			s.Body = kept
 		case *If:
-			s.Then, s.Else = hoist(s.Then), hoist(s.Else)
+			s.Then, s.Else = hoist(s.Then, consts), hoist(s.Else, consts)
 		}
 		out = append(out, s)
 	}
@@ -290,8 +290,8 @@ func (l *liveness) need(vs ...*Val) {
 }
 
 // faults reports whether s may fault: a division by a number other than 0 does not.
-func (l *liveness) faults(s *Instr) bool {
-	return !s.Pure() && !((s.Op == Div || s.Op == Mod) && l.consts[s.Args[1]] != 0)
+func (s *Instr) faults(consts map[*Val]float64) bool {
+	return !s.Pure() && !((s.Op == Div || s.Op == Mod) && consts[s.Args[1]] != 0)
 }
 
 func (l *liveness) index(at Index) {
@@ -314,10 +314,10 @@ func (l *liveness) block(body []Stmt) bool {
 func (l *liveness) stmt(s Stmt) bool {
 	switch s := s.(type) {
 	case *Instr:
-		if l.live[s.Dst] || l.faults(s) {
+		if l.live[s.Dst] || s.faults(l.consts) {
 			l.need(s.Args...)
 		}
-		return l.faults(s)
+		return s.faults(l.consts)
 	case *Load:
 		if l.live[s.Dst] {
 			l.index(s.At)
@@ -372,7 +372,7 @@ func (l *liveness) sweep(body []Stmt) []Stmt {
 		keep := true
 		switch s := s.(type) {
 		case *Instr:
-			keep = l.live[s.Dst] || l.faults(s)
+			keep = l.live[s.Dst] || s.faults(l.consts)
 		case *Load:
 			keep = l.live[s.Dst]
 		case *For:
