@@ -324,10 +324,15 @@ func (l *lowerer) moves(to []*vreg, from []source) {
 
 // branch lowers an If.
 func (l *lowerer) branch(s *loop.If) {
-	c := l.src(s.Cond, 0)
-	if c.v.konst {
-		l.chosen(s, c.v.bits != 0)
-		return
+	test := l.known[s.Cond]
+	var cond *vreg
+	if !l.fused[test] {
+		c := l.src(s.Cond, 0)
+		if c.v.konst {
+			l.chosen(s, c.v.bits != 0)
+			return
+		}
+		cond = l.force(c)
 	}
 	n := l.newLabel()
 	els := -n
@@ -347,7 +352,6 @@ func (l *lowerer) branch(s *loop.If) {
 		}
 	}
 	hasElse := len(s.Else) > 0 || len(s.Merge) > 0
-	cond := l.force(c)
 	then := l.open(false, func(*block) {
 		l.stmts(s.Then)
 		merges(func(m *loop.Merge) *loop.Val { return m.Then }, regs)
@@ -356,8 +360,12 @@ func (l *lowerer) branch(s *loop.If) {
 		l.stmts(s.Else)
 		merges(func(m *loop.Merge) *loop.Val { return m.Else }, regs)
 	})
-	l.op("TESTL", regArg(cond), regArg(cond))
-	l.jump("JEQ", els, "else")
+	if cond == nil {
+		l.compare(test, els)
+	} else {
+		l.op("TESTL", regArg(cond), regArg(cond))
+		l.jump("JEQ", els, "else")
+	}
 	l.blk.code = append(l.blk.code, then.code...)
 	if hasElse {
 		l.jump("JMP", n, "end")
@@ -373,6 +381,29 @@ func (l *lowerer) branch(s *loop.If) {
 			l.set(m.Dst, h, regs[i])
 			i++
 		}
+	}
+}
+
+// compare jumps unless the comparison s holds.
+func (l *lowerer) compare(s *loop.Instr, unless int) {
+	conds := map[loop.Op][]string{loop.Lt: {"JGE"}, loop.Le: {"JGT"}, loop.Eq: {"JNE"}}
+	if s.Args[0].Elem == loop.F32 {
+		// Of floats the second operand is compared with the first; where one is
+		// NaN, all of "below", "equal" and "parity" are set.
+		conds = map[loop.Op][]string{loop.Lt: {"JLS"}, loop.Le: {"JCS"}, loop.Eq: {"JNE", "JPS"}}
+		a, b := l.arg(l.src(s.Args[0], 0)), l.arg(l.src(s.Args[1], 0))
+		l.op("VUCOMISS", a, b).fold = 0
+	} else {
+		op := map[loop.Elem]string{loop.I32: "CMPL", loop.Int: "CMPQ"}[s.Args[0].Elem]
+		a, x := l.arg(l.src(s.Args[0], 0)), l.src(s.Args[1], 0)
+		b, ok := l.foldable(x, tok{mem: true}, op)
+		if !ok {
+			b = l.arg(x)
+		}
+		l.op(op, a, b).fold = 1
+	}
+	for _, c := range conds[s.Op] {
+		l.jump(c, unless, "else")
 	}
 }
 

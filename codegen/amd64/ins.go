@@ -109,7 +109,7 @@ const (
 var modifies = map[string]bool{
 	"ADDL": true, "ADDQ": true, "SUBL": true, "SUBQ": true, "ANDL": true, "ANDQ": true, "ORL": true, "XORL": true, "XORQ": true,
 	"IMULL": true, "IMULQ": true, "NEGL": true, "NEGQ": true, "SHLL": true, "SHLQ": true, "SHRQ": true, "SARL": true, "SARQ": true,
-	"INCQ": true, "DECQ": true,
+	"ROLQ": true, "INCQ": true, "DECQ": true,
 }
 
 // compares lists instructions that only set flags.

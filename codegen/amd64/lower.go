@@ -19,6 +19,7 @@ type lowerer struct {
 	// Loads, and splats of loads, that are done where they are used.
 	fold      map[*loop.Load]bool
 	foldSplat map[*loop.Instr]bool
+	fused     map[*loop.Instr]bool // comparisons that are done by a jump
 	uses      map[*loop.Val]int
 	known     map[*loop.Val]*loop.Instr // what computes a value
 

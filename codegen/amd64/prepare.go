@@ -12,6 +12,7 @@ import (
 // uses them.
 func (l *lowerer) prepare() []loop.Stmt {
 	l.uses, l.known, l.fold, l.foldSplat = map[*loop.Val]int{}, map[*loop.Val]*loop.Instr{}, map[*loop.Load]bool{}, map[*loop.Instr]bool{}
+	l.fused = map[*loop.Instr]bool{}
 	f := frozen(l.k)
 	body := sink(l.k.Body, f)
 	l.count(body)
@@ -178,6 +179,9 @@ func (l *lowerer) findFolds(body []loop.Stmt, f map[*loop.Buffer]bool) {
 		for _, b := range blocksOf(s) {
 			l.findFolds(b, f)
 		}
+		if x, ok := s.(*loop.If); ok {
+			l.findFused(x, body[:i])
+		}
 		x, ok := s.(*loop.Load)
 		if !ok || l.uses[x.Dst] != 1 || x.Lane != nil || x.Mask != nil || x.Dst.Vec && x.Dst.Elem == loop.Bool {
 			continue
@@ -204,6 +208,21 @@ func (l *lowerer) findFolds(body []loop.Stmt, f map[*loop.Buffer]bool) {
 			if writes(y, x.Buf, f) {
 				break
 			}
+		}
+	}
+}
+
+// findFused finds the comparison, in before, that only s uses: it is done by
+// the jump, unless memory may change in between.
+func (l *lowerer) findFused(s *loop.If, before []loop.Stmt) {
+	for i := len(before) - 1; i >= 0 && l.uses[s.Cond] == 1; i-- {
+		in, ok := before[i].(*loop.Instr)
+		if _, load := before[i].(*loop.Load); !ok && !load {
+			return
+		}
+		if ok && in.Dst == s.Cond {
+			l.fused[in] = (in.Op == loop.Lt || in.Op == loop.Le || in.Op == loop.Eq) && in.Args[0].Elem != loop.Bool
+			return
 		}
 	}
 }

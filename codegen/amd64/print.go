@@ -53,8 +53,9 @@ func Pressure(k *loop.Kernel, t *loop.Target) int {
 
 // Faults reports whether the function of k may find an index out of range, or
 // divide an Int by 0.
-func Faults(k *loop.Kernel) bool {
-	k = loop.Tidy(k)
+func Faults(k *loop.Kernel) bool { return faults(loop.Tidy(k)) }
+
+func faults(k *loop.Kernel) bool {
 	zero := map[*loop.Val]bool{}
 	found := false
 	for _, s := range k.Body {

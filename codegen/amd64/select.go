@@ -14,7 +14,7 @@ func (l *lowerer) instr(s *loop.Instr, halves []int) {
 		}
 		halves = halves[:1]
 	}
-	if s.Dst.Elem == loop.Int && l.integer(s) {
+	if l.fused[s] || s.Dst.Elem == loop.Int && l.integer(s) {
 		return
 	}
 	for _, h := range halves {

@@ -59,7 +59,7 @@ func parseTok(x string) (t tok) {
 		}
 		t.konst, t.bits = true, uint32(bits)
 	case '$':
-		n, err := strconv.ParseInt(x[1:], 0, 32)
+		n, err := strconv.ParseUint(x[1:], 0, 64)
 		if err != nil {
 			panic(fmt.Sprintf("bug in the table of forms: %s", x))
 		}
