@@ -14,7 +14,7 @@ type lowerer struct {
 	k     *loop.Kernel
 	t     *loop.Target
 	width int // bytes of a vector register
-	halve bool
+	order order
 	param map[string]string // a slice or number of the function's arguments, as operand
 	// Loads, and splats of loads, that are done where they are used.
 	fold      map[*loop.Load]bool
@@ -27,6 +27,12 @@ type lowerer struct {
 	vals map[*loop.Val]*value
 	ints map[*loop.Val]loop.Index // Ints as sums over others, which are in registers
 	home map[*loop.Val]*block     // of those others: where they are computed
+
+	frozen map[*loop.Buffer]bool // buffers that do not change
+	// Of a run in the order demanded: what has not been computed, and the halves
+	// that have been (bits).
+	pending map[*loop.Val]loop.Stmt
+	done    map[*loop.Val]int
 
 	root   *block
 	blk    *block
@@ -62,11 +68,11 @@ type value struct {
 	splat bool
 }
 
-func newLowerer(k *loop.Kernel, t *loop.Target, halve bool) *lowerer {
+func newLowerer(k *loop.Kernel, t *loop.Target, order order) *lowerer {
 	l := &lowerer{
-		k: k, t: t, width: 4 * t.Lanes, halve: halve,
+		k: k, t: t, width: 4 * t.Lanes, order: order,
 		vals: map[*loop.Val]*value{}, ints: map[*loop.Val]loop.Index{}, home: map[*loop.Val]*block{},
-		param: map[string]string{},
+		param: map[string]string{}, frozen: frozen(k), pending: map[*loop.Val]loop.Stmt{}, done: map[*loop.Val]int{},
 	}
 	l.root = &block{known: map[string]*vreg{}}
 	l.blk = l.root
@@ -216,6 +222,7 @@ func (l *lowerer) src(v *loop.Val, h int) source {
 		}
 		return source{&value{elem: loop.Int, regs: [2]*vreg{l.intReg(v)}}, 0}
 	}
+	l.demand(v, h)
 	return source{l.val(v), h}
 }
 
@@ -311,6 +318,7 @@ func (l *lowerer) foldable(s source, t tok, op string) (arg, bool) {
 
 // uniform reports whether the halves of v are equal, and one register.
 func (l *lowerer) uniform(v *loop.Val) bool {
+	l.demand(v, 0)
 	x := l.val(v)
 	return x.konst || x.splat || x.regs[0] != nil && x.regs[0] == x.regs[1]
 }

@@ -13,7 +13,7 @@ import (
 func (l *lowerer) prepare() []loop.Stmt {
 	l.uses, l.known, l.fold, l.foldSplat = map[*loop.Val]int{}, map[*loop.Val]*loop.Instr{}, map[*loop.Load]bool{}, map[*loop.Instr]bool{}
 	l.fused = map[*loop.Instr]bool{}
-	f := frozen(l.k)
+	f := l.frozen
 	body := sink(l.k.Body, f)
 	l.count(body)
 	l.findFolds(body, f)

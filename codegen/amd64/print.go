@@ -27,10 +27,18 @@ const noSplitFrame = 512
 //
 // The error says what the target lacks, or begins with "bug".
 func Print(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) {
+	orders := []order{asWritten, demanded}
+	if t.Span() == 2 {
+		orders = append(orders, halved)
+	}
+	return printIn(k, t, name, syms, orders)
+}
+
+func printIn(k *loop.Kernel, t *loop.Target, name string, syms []string, orders []order) (asm, stub string, err error) {
 	if err := k.Verify(); err != nil {
 		return "", "", fmt.Errorf("bug before codegen/amd64: %w", err)
 	}
-	f, err := compile(loop.Tidy(k), t, syms)
+	f, err := compile(loop.Tidy(k), t, syms, orders)
 	if err != nil {
 		return "", "", fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
@@ -41,7 +49,8 @@ func Print(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stu
 // Pressure is the most vector registers that k has live at once on t, apart
 // from constants. If it is at most t.Regs, nothing is spilled.
 func Pressure(k *loop.Kernel, t *loop.Target) int {
-	l, err := lower(loop.Tidy(k), t, newSignature(k, allSyms(k)), false)
+	k = loop.Tidy(k)
+	l, err := lower(k, t, newSignature(k, allSyms(k)), asWritten)
 	if err != nil {
 		return 0
 	}
@@ -93,8 +102,8 @@ type function struct {
 }
 
 // lower makes the code of k with virtual registers.
-func lower(k *loop.Kernel, t *loop.Target, sig *sig, halve bool) (*lowerer, error) {
-	l := newLowerer(k, t, halve)
+func lower(k *loop.Kernel, t *loop.Target, sig *sig, order order) (*lowerer, error) {
+	l := newLowerer(k, t, order)
 	l.param = sig.places
 	if k.Wide {
 		return nil, fmt.Errorf("target %s has no float64", t.Name)
@@ -112,13 +121,13 @@ func lower(k *loop.Kernel, t *loop.Target, sig *sig, halve bool) (*lowerer, erro
 	return l, l.err
 }
 
-// compile finds the code of k. On AVX2 it tries both orders of the halves of
-// vectors, if one needs more registers than there are.
-func compile(k *loop.Kernel, t *loop.Target, syms []string) (*function, error) {
+// compile finds the code of k, in the order of statements that needs the fewest
+// loads and stores of spilled registers.
+func compile(k *loop.Kernel, t *loop.Target, syms []string, orders []order) (*function, error) {
+	sig := newSignature(k, syms)
 	var best *function
-	for _, halve := range []bool{false, true} {
-		sig := newSignature(k, syms)
-		l, err := lower(k, t, sig, halve)
+	for _, o := range orders {
+		l, err := lower(k, t, sig, o)
 		if err != nil {
 			return nil, err
 		}
@@ -126,11 +135,10 @@ func compile(k *loop.Kernel, t *loop.Target, syms []string) (*function, error) {
 		if err := a.allocate(); err != nil {
 			return nil, err
 		}
-		f := &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: a.cost}
-		if best == nil || f.cost < best.cost {
-			best = f
+		if best == nil || a.cost < best.cost {
+			best = &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: a.cost}
 		}
-		if f.cost == 0 || t.Span() == 1 {
+		if best.cost == 0 {
 			break
 		}
 	}

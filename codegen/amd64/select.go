@@ -66,7 +66,7 @@ func (l *lowerer) lanewise(s *loop.Instr, h int) {
 		return
 	case loop.Bits, loop.FromBits:
 		if s.Dst.Vec {
-			l.alias(s.Dst, s.Args[0], h)
+			l.rename(s.Dst, s.Args[0], h)
 			return
 		}
 	}
@@ -110,9 +110,9 @@ func (l *lowerer) allUniform(args []*loop.Val) bool {
 	return true
 }
 
-// alias makes v, which has the same bits as x, the same register.
-func (l *lowerer) alias(v, x *loop.Val, h int) {
-	from := l.val(x)
+// rename makes v, which has the same bits as x, the same register.
+func (l *lowerer) rename(v, x *loop.Val, h int) {
+	from := l.src(x, h).v
 	if from.konst || from.from != nil && from.regs[h] == nil {
 		c := *from
 		c.elem = v.Elem
@@ -259,7 +259,7 @@ func (l *lowerer) across(s *loop.Instr, h int, halves []int) {
 		l.set(s.Dst, h, dst)
 		return
 	case loop.Splat:
-		x := l.val(s.Args[0])
+		x := l.src(s.Args[0], 0).v
 		if x.konst {
 			c := *x
 			c.vec = true
