@@ -37,6 +37,8 @@ type allocation struct {
 
 	slots []int   // widths of the slots of the frame
 	cost  float64 // of spilling: loads and stores, weighted by the loops around
+	// While spilling: what is still in a register.
+	recent map[*vreg]*recent
 }
 
 // allocate finds a machine register for every register, spilling some if there

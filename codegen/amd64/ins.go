@@ -129,6 +129,8 @@ func newIns(op string, args ...arg) *ins {
 		in.use, in.def, in.hide = 1, 2, 2
 	case op == "IDIVQ": // by, AX, DX
 		in.use, in.def, in.hide = 7, 6, 2
+	case op == "MULQ": // by, AX, DX
+		in.use, in.def, in.hide = 3, 6, 2
 	case compares[op]:
 	case modifies[op] || strings.HasPrefix(op, "CMOV"):
 		in.def = 1 << last

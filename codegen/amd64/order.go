@@ -124,6 +124,9 @@ func (l *lowerer) alias(x, y *loop.Buffer) bool {
 func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 	inRun := map[*loop.Val]int{}
 	for _, s := range body {
+		if in, ok := s.(*loop.Instr); ok && l.fused[in] {
+			continue // is done by the If, behind the run
+		}
 		operandsOf(s, func(v *loop.Val) { inRun[v]++ })
 		switch s := s.(type) {
 		case *loop.Instr:
@@ -156,7 +159,10 @@ func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 	}
 	for _, s := range body {
 		v := result(s)
-		if v != nil && inRun[v] < l.uses[v] {
+		if in, ok := s.(*loop.Instr); v == nil || ok && l.fused[in] {
+			continue
+		}
+		if inRun[v] < l.uses[v] {
 			for h := range l.span(v) {
 				l.src(v, h)
 			}

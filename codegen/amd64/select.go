@@ -141,6 +141,12 @@ func (l *lowerer) form(s *loop.Instr, from operands) string {
 			}
 			return "MOVL a, d; SH" + op + "L $" + itoa(int(n.bits)) + ", d"
 		}
+	case loop.Lt, loop.Le, loop.Eq:
+		if x := from[0].v; !many && x.konst && x.elem != loop.F32 && x.elem != loop.Bool && !from[1].v.konst {
+			size := map[loop.Elem]string{loop.I32: "L", loop.Int: "Q"}[x.elem]
+			set := map[loop.Op]string{loop.Lt: "GT", loop.Le: "GE", loop.Eq: "EQ"}[s.Op]
+			return "CMP" + size + " b, a*; SET" + set + " g; MOVBLZX g, d"
+		}
 	case loop.Select:
 		if x, y := from[1].v, from[2].v; many && s.Dst.Elem != loop.Bool {
 			switch {

@@ -19,8 +19,17 @@ func (a *allocation) spill(regs []*vreg) error {
 		}
 	}
 	code := make([]*ins, 0, len(a.code)+8)
-	for _, in := range a.code {
-		code = a.respill(code, in, out)
+	a.recent = map[*vreg]*recent{}
+	for i, in := range a.code {
+		if in.kind == label || in.kind == jump {
+			clear(a.recent)
+		}
+		for r, x := range a.recent {
+			if i > x.at+shareReload {
+				delete(a.recent, r)
+			}
+		}
+		code = a.respill(code, in, out, i)
 	}
 	a.code = code
 	kept := a.regs[:0]
@@ -33,8 +42,18 @@ func (a *allocation) spill(regs []*vreg) error {
 	return nil
 }
 
+// A recent is a register into which a spilled one was loaded, by or for the
+// instruction at.
+type recent struct {
+	reg *vreg
+	at  int
+}
+
+// shareReload is for how many instructions what was loaded stays.
+const shareReload = 3
+
 // respill appends in to code, with loads before it and stores after it.
-func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
+func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) []*ins {
 	touched, only := false, true
 	in.each(func(r *vreg, use, def bool) {
 		touched = touched || out[r]
@@ -60,6 +79,9 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 		if !out[r] {
 			return r
 		}
+		if x := a.recent[r]; x != nil && now[r] == nil {
+			now[r] = x.reg
+		}
 		if now[r] == nil {
 			t := &vreg{class: r.class, width: r.width, fixed: -1, slot: -1, temp: true}
 			a.regs = append(a.regs, t)
@@ -79,11 +101,15 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 		}
 	})
 	for _, r := range loads {
-		code = append(code, a.reload(r, replace(r), in.depth))
-		a.cost += often
+		if a.recent[r] == nil {
+			code = append(code, a.reload(r, replace(r), in.depth))
+			a.recent[r] = &recent{replace(r), at}
+			a.cost += often
+		}
 	}
 	in.rename(replace)
 	for _, r := range stores {
+		a.recent[r] = &recent{replace(r), at}
 		after = append(after, a.storeSlot(replace(r), r, in.depth))
 		a.cost += often
 	}
@@ -93,6 +119,7 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 // spillCopy is a copy from or to the frame.
 func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often float64) []*ins {
 	s, d := in.args[0].reg, in.args[1].reg
+	delete(a.recent, d)
 	a.cost += often
 	switch {
 	case out[s] && out[d]:
@@ -137,7 +164,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
 	}
 	for _, i := range candidates {
 		r := in.args[i].reg
-		if r == nil || !out[r] {
+		if r == nil || !out[r] || a.recent[r] != nil {
 			continue
 		}
 		times := 0
