@@ -18,7 +18,7 @@ func (l *lowerer) loop(s *loop.For) {
 	}
 
 	counter := l.newReg(gp, 8)
-	body := l.open(true, func(b *block) {
+	body := l.open(s, func(b *block) {
 		l.set(s.Var, 0, counter)
 		for _, c := range s.Carry {
 			for h := range l.span(c.Phi) {
@@ -264,11 +264,11 @@ func (l *lowerer) branch(s *loop.If) {
 		}
 	}
 	hasElse := len(s.Else) > 0 || len(s.Merge) > 0
-	then := l.open(false, func(*block) {
+	then := l.open(nil, func(*block) {
 		l.stmts(s.Then)
 		merges(func(m *loop.Merge) *loop.Val { return m.Then }, regs)
 	})
-	other := l.open(false, func(*block) {
+	other := l.open(nil, func(*block) {
 		l.stmts(s.Else)
 		merges(func(m *loop.Merge) *loop.Val { return m.Else }, regs)
 	})

@@ -1,6 +1,10 @@
 package amd64
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
 
 // A class is a kind of register.
 type class uint8
@@ -89,7 +93,8 @@ type ins struct {
 	name  string // of the label
 	note  string // comment: before a label, or a line of its own
 
-	depth int // of loops
+	depth int       // of loops
+	of    *loop.For // the innermost loop around
 }
 
 type insKind uint8

@@ -11,28 +11,21 @@ import (
 // A lowerer turns the statements of a kernel into instructions over virtual
 // registers.
 type lowerer struct {
-	k     *loop.Kernel
-	t     *loop.Target
-	width int // bytes of a vector register
-	order order
-	param map[string]string // a slice or number of the function's arguments, as operand
-	// Loads, and splats of loads, that are done where they are used.
-	fold      map[*loop.Load]bool
-	foldSplat map[*loop.Instr]bool
-	fused     map[*loop.Instr]bool // comparisons that are done by a jump
-	uses      map[*loop.Val]int
-	known     map[*loop.Val]*loop.Instr // what computes a value
+	*prepared
+	t      *loop.Target
+	width  int               // bytes of a vector register
+	param  map[string]string // a slice or number of the function's arguments, as operand
+	orders orders
+
+	// Of a run in the order demanded: what has not been computed, and the halves
+	// that have been (bits).
+	pending map[*loop.Val]loop.Stmt
+	done    map[*loop.Val]int
 
 	regs []*vreg
 	vals map[*loop.Val]*value
 	ints map[*loop.Val]loop.Index // Ints as sums over others, which are in registers
 	home map[*loop.Val]*block     // of those others: where they are computed
-
-	frozen map[*loop.Buffer]bool // buffers that do not change
-	// Of a run in the order demanded: what has not been computed, and the halves
-	// that have been (bits).
-	pending map[*loop.Val]loop.Stmt
-	done    map[*loop.Val]int
 
 	root   *block
 	blk    *block
@@ -51,7 +44,8 @@ type block struct {
 	code   []*ins
 	known  map[string]*vreg
 	loop   bool
-	plan   *plan // of an innermost loop
+	of     *loop.For // the innermost loop around
+	plan   *plan     // of an innermost loop
 }
 
 // A value is where a value of the kernel is. An Int is not here unless it is in
@@ -68,11 +62,11 @@ type value struct {
 	splat bool
 }
 
-func newLowerer(k *loop.Kernel, t *loop.Target, order order) *lowerer {
+func newLowerer(p *prepared, t *loop.Target, o orders) *lowerer {
 	l := &lowerer{
-		k: k, t: t, width: 4 * t.Lanes, order: order,
+		prepared: p, t: t, width: 4 * t.Lanes, orders: o, param: map[string]string{},
 		vals: map[*loop.Val]*value{}, ints: map[*loop.Val]loop.Index{}, home: map[*loop.Val]*block{},
-		param: map[string]string{}, frozen: frozen(k), pending: map[*loop.Val]loop.Stmt{}, done: map[*loop.Val]int{},
+		pending: map[*loop.Val]loop.Stmt{}, done: map[*loop.Val]int{},
 	}
 	l.root = &block{known: map[string]*vreg{}}
 	l.blk = l.root
@@ -113,7 +107,7 @@ func (l *lowerer) regFor(v *loop.Val) *vreg {
 // put appends in to the current block. The widths of its operands are those that
 // their registers have now; they may be joined with wider ones.
 func (l *lowerer) put(in *ins) {
-	in.depth = l.blk.depth
+	in.depth, in.of = l.blk.depth, l.blk.of
 	in.setWidths()
 	l.blk.code = append(l.blk.code, in)
 }
@@ -150,11 +144,13 @@ func (l *lowerer) in(b *block, body func()) {
 	l.blk = outer
 }
 
-// open makes a block inside the current one and lowers body into it.
-func (l *lowerer) open(isLoop bool, body func(b *block)) *block {
+// open makes a block inside the current one, the body of a loop if that is set,
+// and lowers body into it.
+func (l *lowerer) open(of *loop.For, body func(b *block)) *block {
 	outer := l.blk
-	b := &block{parent: outer, level: outer.level + 1, depth: outer.depth, known: map[string]*vreg{}, loop: isLoop, plan: outer.plan}
-	if isLoop {
+	b := &block{parent: outer, level: outer.level + 1, depth: outer.depth, known: map[string]*vreg{}, of: outer.of, plan: outer.plan}
+	if of != nil {
+		b.loop, b.of = true, of
 		b.depth++
 	}
 	l.blk = b

@@ -18,20 +18,25 @@ const (
 	demanded
 )
 
+// orders are the orders for runs directly in a loop, nil outside of loops. The
+// zero value of an order is for loops that are not in the map.
+type orders map[*loop.For]order
+
 // stmts lowers statements into the current block.
 func (l *lowerer) stmts(body []loop.Stmt) {
+	order := l.orders[l.blk.of]
 	halves := []int{0, 1}[:l.t.Span()]
 	for len(body) > 0 && l.err == nil {
 		n := 1
-		if l.order != asWritten {
-			n = max(1, l.run(body))
+		if order != asWritten {
+			n = max(1, l.run(body, order))
 		}
 		switch {
-		case n < 3 || l.order == asWritten:
+		case n < 3 || order == asWritten:
 			for _, s := range body[:n] {
 				l.stmt(s, halves)
 			}
-		case l.order == halved:
+		case order == halved:
 			for h := range halves {
 				for _, s := range body[:n] {
 					l.stmt(s, halves[h:h+1])
@@ -67,7 +72,7 @@ func (l *lowerer) stmt(s loop.Stmt, halves []int) {
 // run is the number of statements at the start of body that may be done in
 // another order: what they do with memory for one half does not meet what they
 // do for the other.
-func (l *lowerer) run(body []loop.Stmt) int {
+func (l *lowerer) run(body []loop.Stmt, order order) int {
 	type access struct {
 		buf   *loop.Buffer
 		at    loop.Index
@@ -98,7 +103,7 @@ func (l *lowerer) run(body []loop.Stmt) int {
 		case *loop.Instr:
 			switch s.Op {
 			case loop.AddAcross, loop.MinAcross, loop.MaxAcross, loop.QuadEven, loop.QuadOdd:
-				ok = l.order == demanded
+				ok = order == demanded
 			default:
 				ok = true
 			}

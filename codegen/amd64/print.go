@@ -27,18 +27,21 @@ const noSplitFrame = 512
 //
 // The error says what the target lacks, or begins with "bug".
 func Print(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) {
-	orders := []order{asWritten, demanded}
-	if t.Span() == 2 {
-		orders = append(orders, halved)
-	}
-	return printIn(k, t, name, syms, orders)
+	return printIn(k, t, name, syms, allOrders(t))
 }
 
-func printIn(k *loop.Kernel, t *loop.Target, name string, syms []string, orders []order) (asm, stub string, err error) {
+func allOrders(t *loop.Target) []order {
+	if t.Span() == 2 {
+		return []order{asWritten, demanded, halved}
+	}
+	return []order{asWritten, demanded}
+}
+
+func printIn(k *loop.Kernel, t *loop.Target, name string, syms []string, tried []order) (asm, stub string, err error) {
 	if err := k.Verify(); err != nil {
 		return "", "", fmt.Errorf("bug before codegen/amd64: %w", err)
 	}
-	f, err := compile(loop.Tidy(k), t, syms, orders)
+	f, err := compile(loop.Tidy(k), t, syms, tried)
 	if err != nil {
 		return "", "", fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
@@ -50,7 +53,7 @@ func printIn(k *loop.Kernel, t *loop.Target, name string, syms []string, orders 
 // from constants. If it is at most t.Regs, nothing is spilled.
 func Pressure(k *loop.Kernel, t *loop.Target) int {
 	k = loop.Tidy(k)
-	l, err := lower(k, t, newSignature(k, allSyms(k)), asWritten)
+	l, err := lower(prepare(k), t, newSignature(k, allSyms(k)), nil)
 	if err != nil {
 		return 0
 	}
@@ -102,8 +105,9 @@ type function struct {
 }
 
 // lower makes the code of k with virtual registers.
-func lower(k *loop.Kernel, t *loop.Target, sig *sig, order order) (*lowerer, error) {
-	l := newLowerer(k, t, order)
+func lower(p *prepared, t *loop.Target, sig *sig, o orders) (*lowerer, error) {
+	k := p.k
+	l := newLowerer(p, t, o)
 	l.param = sig.places
 	if k.Wide {
 		return nil, fmt.Errorf("target %s has no float64", t.Name)
@@ -111,7 +115,7 @@ func lower(k *loop.Kernel, t *loop.Target, sig *sig, order order) (*lowerer, err
 	for _, v := range append(slices.Clone(k.Ints), gridEnds(k)...) {
 		l.set(v, 0, l.argument(sig.ints[v]))
 	}
-	l.stmts(l.prepare())
+	l.stmts(p.body)
 	if sig.faults {
 		l.result("bad", immArg(0))
 		l.result("n", immArg(0))
@@ -121,28 +125,78 @@ func lower(k *loop.Kernel, t *loop.Target, sig *sig, order order) (*lowerer, err
 	return l, l.err
 }
 
-// compile finds the code of k, in the order of statements that needs the fewest
-// loads and stores of spilled registers.
-func compile(k *loop.Kernel, t *loop.Target, syms []string, orders []order) (*function, error) {
+// compile finds the code of k. If registers do not suffice, all loops are tried in
+// each order, and then each loop in the order that needs the fewest loads and
+// stores of spilled registers there.
+func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*function, error) {
 	sig := newSignature(k, syms)
+	p := prepare(k)
 	var best *function
-	for _, o := range orders {
-		l, err := lower(k, t, sig, o)
+	costs := make([]map[*loop.For]float64, len(tried))
+	attempt := func(o orders) (map[*loop.For]float64, error) {
+		l, err := lower(p, t, sig, o)
 		if err != nil {
 			return nil, err
 		}
-		a := &allocation{t: t, code: l.root.code, regs: l.regs, slots: l.slots}
+		a := &allocation{t: t, code: l.root.code, regs: l.regs, slots: l.slots, costs: map[*loop.For]float64{}}
 		if err := a.allocate(); err != nil {
 			return nil, err
 		}
-		if best == nil || a.cost < best.cost {
-			best = &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: a.cost}
+		cost := a.cost(p)
+		if best == nil || cost < best.cost {
+			best = &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: cost}
+		}
+		return a.costs, nil
+	}
+	loops := p.loops()
+	for i, x := range tried {
+		all := orders{}
+		for _, s := range loops {
+			all[s] = x
+		}
+		var err error
+		if costs[i], err = attempt(all); err != nil {
+			return nil, err
 		}
 		if best.cost == 0 {
-			break
+			return best, nil
 		}
 	}
+	mixed := orders{}
+	for _, s := range loops {
+		least := 0
+		for i := range tried {
+			if costs[i][s] < costs[least][s] {
+				least = i
+			}
+		}
+		mixed[s] = tried[least]
+	}
+	if _, err := attempt(mixed); err != nil {
+		return nil, err
+	}
 	return best, nil
+}
+
+// loops are all loops of p, and nil for what is in none.
+func (p *prepared) loops() []*loop.For {
+	out := []*loop.For{nil}
+	for _, s := range p.body {
+		everywhere(s, func(s loop.Stmt) {
+			if s, ok := s.(*loop.For); ok {
+				out = append(out, s)
+			}
+		})
+	}
+	return out
+}
+
+// cost is the sum of the costs of all loops.
+func (a *allocation) cost(p *prepared) (sum float64) {
+	for _, s := range p.loops() {
+		sum += a.costs[s]
+	}
+	return sum
 }
 
 // A printer writes a function.

@@ -72,7 +72,7 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 	if in.kind == copies {
 		return a.spillCopy(code, in, out, often)
 	}
-	a.foldOperand(in, out)
+	a.foldOperand(in, out, often)
 	var after []*ins
 	now := map[*vreg]*vreg{}
 	replace := func(r *vreg) *vreg {
@@ -102,16 +102,16 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 	})
 	for _, r := range loads {
 		if a.recent[r] == nil {
-			code = append(code, a.reload(r, replace(r), in.depth))
+			code = append(code, a.reload(r, replace(r), in))
 			a.recent[r] = &recent{replace(r), at}
-			a.cost += often
+			a.costs[in.of] += often
 		}
 	}
 	in.rename(replace)
 	for _, r := range stores {
 		a.recent[r] = &recent{replace(r), at}
-		after = append(after, a.storeSlot(replace(r), r, in.depth))
-		a.cost += often
+		after = append(after, a.storeSlot(replace(r), r, in))
+		a.costs[in.of] += often
 	}
 	return append(append(code, in), after...)
 }
@@ -120,22 +120,22 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often float64) []*ins {
 	s, d := in.args[0].reg, in.args[1].reg
 	delete(a.recent, d)
-	a.cost += often
+	a.costs[in.of] += often
 	switch {
 	case out[s] && out[d]:
 		t := &vreg{class: s.class, width: max(s.width, d.width), fixed: -1, slot: -1, temp: true}
 		a.regs = append(a.regs, t)
-		code = append(code, a.reload(s, t, in.depth))
+		code = append(code, a.reload(s, t, in))
 		if d.made == nil {
-			code = append(code, a.storeSlot(t, d, in.depth))
+			code = append(code, a.storeSlot(t, d, in))
 		}
 		return code
 	case out[s]:
-		return append(code, a.reload(s, d, in.depth))
+		return append(code, a.reload(s, d, in))
 	case d.made != nil:
 		return code
 	}
-	return append(code, a.storeSlot(s, d, in.depth))
+	return append(code, a.storeSlot(s, d, in))
 }
 
 // place is where a spilled register can be read, or nil if an instruction must
@@ -151,7 +151,7 @@ func (r *vreg) place(bcst bool) *mem {
 }
 
 // foldOperand makes a spilled register a memory operand, if in takes one there.
-func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
+func (a *allocation) foldOperand(in *ins, out map[*vreg]bool, often float64) {
 	if in.fold < 0 || in.inMemory() >= 0 {
 		return
 	}
@@ -180,6 +180,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
 			continue // the table of constants has one element for AVX-512
 		}
 		in.args[i] = memArg(r.place(in.bcst))
+		a.costs[in.of] += often / 4
 		if in.swap && i != int(in.fold) {
 			in.args[in.fold], in.args[i] = in.args[i], in.args[in.fold]
 		}
@@ -192,8 +193,8 @@ func (in *ins) scalar() bool {
 	return in.kind == fma && in.args[3].width == 16 || len(in.op) > 2 && in.op[len(in.op)-2:] == "SS" || in.op == "VMOVD"
 }
 
-// reload reads a spilled register.
-func (a *allocation) reload(r, into *vreg, depth int) *ins {
+// reload reads a spilled register, for the instruction at.
+func (a *allocation) reload(r, into *vreg, at *ins) *ins {
 	var in *ins
 	switch {
 	case r.made != nil && r.made.konst:
@@ -205,15 +206,15 @@ func (a *allocation) reload(r, into *vreg, depth int) *ins {
 	default:
 		in = newIns("VMOVUPS", memArg(r.place(false)), regArg(into))
 	}
-	in.depth = depth
+	in.depth, in.of = at.depth, at.of
 	in.setWidths()
 	return in
 }
 
-func (a *allocation) storeSlot(from, r *vreg, depth int) *ins {
+func (a *allocation) storeSlot(from, r *vreg, at *ins) *ins {
 	op := map[class]string{gp: "MOVQ", mask: "KMOVQ", vec: "VMOVUPS"}[r.class]
 	in := newIns(op, regArg(from), memArg(r.place(false)))
-	in.depth = depth
+	in.depth, in.of = at.depth, at.of
 	in.setWidths()
 	return in
 }
