@@ -111,6 +111,31 @@ func (l *lowerer) look(s *loop.For) *plan {
 				access(s.Buf, s.At)
 			case *loop.Store:
 				access(s.Buf, s.At)
+			case *loop.For: // runs once, or not at all
+				trips, _ := l.trips(s)
+				l.ints[s.Var] = l.bound(s.From)
+				same := func(dst, src *loop.Val) {
+					if dst.Elem == loop.Int {
+						l.ints[dst] = l.sumOf(src)
+						inside[dst] = inside[src]
+					}
+				}
+				for _, c := range s.Carry {
+					same(c.Phi, c.Init)
+				}
+				if trips > 0 {
+					walk(s.Body)
+				}
+				for _, c := range s.Carry {
+					if trips > 0 {
+						same(c.Out, c.Next)
+					} else {
+						same(c.Out, c.Init)
+					}
+				}
+				if s.After != nil {
+					l.ints[s.After] = l.ints[s.Var].Add(loop.AtDim(loop.N(trips * s.Step)))
+				}
 			case *loop.If:
 				walk(s.Then)
 				walk(s.Else)

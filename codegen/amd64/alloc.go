@@ -35,8 +35,12 @@ type allocation struct {
 	code []*ins
 	regs []*vreg
 
-	slots []int   // widths of the slots of the frame
-	cost  float64 // of spilling: loads and stores, weighted by the loops around
+	slots []int // widths of the slots of the frame
+	// What spilling costs in each loop, in those inside it not included: loads
+	// and stores, weighted by the loops around.
+	costs map[*loop.For]float64
+	// While spilling: what is still in a register.
+	recent map[*vreg]*recent
 }
 
 // allocate finds a machine register for every register, spilling some if there

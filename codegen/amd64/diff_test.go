@@ -42,6 +42,7 @@ type program struct {
 	want              [][]mem
 	about             []string
 	printed           map[string]string
+	print             func(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) // if not amd64.Print
 }
 
 // A call is one run of a kernel in the program under test.
@@ -96,17 +97,21 @@ func syms(k *loop.Kernel, dims map[string]int) []string {
 func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls ...call) bool {
 	k := c.Kernel
 	name := k.Name + map[*loop.Target]string{loop.AVX2: "AVX2", loop.AVX512: "AVX512"}[target]
+	print := amd64.Print
+	if p.print != nil {
+		print = p.print
+	}
 	if p.printed == nil {
 		p.printed = map[string]string{}
 	}
 	names := syms(k, c.Dims)
 	if p.printed[name] == "" {
-		asm, stub, err := amd64.Print(k, target, name, names)
+		asm, stub, err := print(k, target, name, names)
 		if err != nil && strings.Contains(err.Error(), " lacks op ") {
 			return false
 		}
 		require.NoError(t, err, "%s", k)
-		again, _, err := amd64.Print(k, target, name, names)
+		again, _, err := print(k, target, name, names)
 		require.NoError(t, err)
 		require.Equal(t, asm, again, "not deterministic")
 		p.asm.WriteString(asm + "\n")

@@ -6,119 +6,19 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// stmts lowers statements into the current block.
-func (l *lowerer) stmts(body []loop.Stmt) {
-	halves := []int{0, 1}[:l.t.Span()]
-	for len(body) > 0 {
-		n := 1
-		if l.halve && l.t.Span() == 2 {
-			n = max(1, l.run(body))
-		}
-		if n < 3 {
-			for _, s := range body[:n] {
-				l.stmt(s, halves)
-			}
-		} else {
-			for h := range halves {
-				for _, s := range body[:n] {
-					l.stmt(s, halves[h:h+1])
-				}
-			}
-		}
-		body = body[n:]
-	}
-}
-
-func (l *lowerer) stmt(s loop.Stmt, halves []int) {
-	if l.err != nil {
-		return
-	}
-	switch s := s.(type) {
-	case *loop.Instr:
-		l.instr(s, halves)
-	case *loop.Load:
-		l.load(s, halves)
-	case *loop.Store:
-		l.store(s, halves)
-	case *loop.For:
-		l.loop(s)
-	case *loop.If:
-		l.branch(s)
-	default:
-		l.fail("target %s lacks statement %T", l.t.Name, s)
-	}
-}
-
-// run is the number of statements at the start of body that can be done for
-// all low halves of vectors first, and then for the high ones, which keeps
-// fewer registers live.
-func (l *lowerer) run(body []loop.Stmt) int {
-	type access struct {
-		buf   *loop.Buffer
-		at    loop.Index
-		write bool
-	}
-	var seen []access
-	frozen := frozen(l.k)
-	// apart reports whether the halves of two accesses do not meet: they are the
-	// same lanes, or far apart.
-	apart := func(x, y access) bool {
-		if !x.write && !y.write || frozen[x.buf] || frozen[y.buf] {
-			return true
-		}
-		if x.buf != y.buf && x.buf.Out && y.buf.Out {
-			return true
-		}
-		n, ok := constIndex(x.at.Add(y.at.Scale(loop.N(-1))))
-		return ok && (n == 0 || n >= loop.Lanes || n <= -loop.Lanes)
-	}
-	note := func(x access) bool {
-		for _, y := range seen {
-			if !apart(x, y) {
-				return false
-			}
-		}
-		seen = append(seen, x)
-		return true
-	}
-	for i, s := range body {
-		ok := false
-		switch s := s.(type) {
-		case *loop.Instr:
-			switch s.Op {
-			case loop.AddAcross, loop.MinAcross, loop.MaxAcross, loop.QuadEven, loop.QuadOdd:
-			default:
-				ok = true
-			}
-		case *loop.Load:
-			ok = s.Lane == nil && s.Dst.Vec && s.Dst.Elem != loop.Bool || frozen[s.Buf] && !s.Dst.Vec
-			ok = ok && note(access{s.Buf, s.At, false})
-		case *loop.Store:
-			ok = s.Src.Vec && s.Src.Elem != loop.Bool && note(access{s.Buf, s.At, true})
-		}
-		if !ok {
-			return i
-		}
-	}
-	return len(body)
-}
-
 // loop lowers a For. Its carried values are in registers of their own, which
 // are set before the loop and at the end of its body; alloc.go joins them with
 // what they are set to.
 func (l *lowerer) loop(s *loop.For) {
 	from, to := l.bound(s.From), l.bound(s.To)
-	trips, known := constIndex(to.Add(from.Scale(loop.N(-1))))
-	if trips = max(0, trips) / s.Step; !known {
-		trips = 0
-	}
+	trips, known := l.trips(s)
 	if known && trips <= 1 {
 		l.once1(s, from, trips)
 		return
 	}
 
 	counter := l.newReg(gp, 8)
-	body := l.open(true, func(b *block) {
+	body := l.open(s, func(b *block) {
 		l.set(s.Var, 0, counter)
 		for _, c := range s.Carry {
 			for h := range l.span(c.Phi) {
@@ -126,7 +26,7 @@ func (l *lowerer) loop(s *loop.For) {
 			}
 		}
 		b.plan = nil
-		if innermost(s) {
+		if l.innermost(s) {
 			b.plan = l.look(s)
 			outer := l.blk
 			l.blk = b.parent
@@ -228,15 +128,27 @@ func (l *lowerer) moveIndex(dst *vreg, x loop.Index) {
 	l.copy(dst, l.sum("", x))
 }
 
-// innermost reports whether there is no loop in s.
-func innermost(s *loop.For) bool {
+// innermost reports whether there is no loop in s, except for those that run
+// once.
+func (l *lowerer) innermost(s *loop.For) bool {
 	n := 0
 	everywhere(s, func(x loop.Stmt) {
-		if _, ok := x.(*loop.For); ok {
-			n++
+		if x, ok := x.(*loop.For); ok {
+			if trips, known := l.trips(x); !known || trips > 1 {
+				n++
+			}
 		}
 	})
 	return n == 1
+}
+
+// trips is the number of iterations of s, if it is known.
+func (l *lowerer) trips(s *loop.For) (int, bool) {
+	n, known := constIndex(l.bound(s.To).Add(l.bound(s.From).Scale(loop.N(-1))))
+	if !known {
+		return 0, false
+	}
+	return max(0, n) / s.Step, true
 }
 
 func loopText(s *loop.For) string {
@@ -324,10 +236,15 @@ func (l *lowerer) moves(to []*vreg, from []source) {
 
 // branch lowers an If.
 func (l *lowerer) branch(s *loop.If) {
-	c := l.src(s.Cond, 0)
-	if c.v.konst {
-		l.chosen(s, c.v.bits != 0)
-		return
+	test := l.known[s.Cond]
+	var cond *vreg
+	if !l.fused[test] {
+		c := l.src(s.Cond, 0)
+		if c.v.konst {
+			l.chosen(s, c.v.bits != 0)
+			return
+		}
+		cond = l.force(c)
 	}
 	n := l.newLabel()
 	els := -n
@@ -347,17 +264,20 @@ func (l *lowerer) branch(s *loop.If) {
 		}
 	}
 	hasElse := len(s.Else) > 0 || len(s.Merge) > 0
-	cond := l.force(c)
-	then := l.open(false, func(*block) {
+	then := l.open(nil, func(*block) {
 		l.stmts(s.Then)
 		merges(func(m *loop.Merge) *loop.Val { return m.Then }, regs)
 	})
-	other := l.open(false, func(*block) {
+	other := l.open(nil, func(*block) {
 		l.stmts(s.Else)
 		merges(func(m *loop.Merge) *loop.Val { return m.Else }, regs)
 	})
-	l.op("TESTL", regArg(cond), regArg(cond))
-	l.jump("JEQ", els, "else")
+	if cond == nil {
+		l.compare(test, els)
+	} else {
+		l.op("TESTL", regArg(cond), regArg(cond))
+		l.jump("JEQ", els, "else")
+	}
 	l.blk.code = append(l.blk.code, then.code...)
 	if hasElse {
 		l.jump("JMP", n, "end")
@@ -373,6 +293,29 @@ func (l *lowerer) branch(s *loop.If) {
 			l.set(m.Dst, h, regs[i])
 			i++
 		}
+	}
+}
+
+// compare jumps unless the comparison s holds.
+func (l *lowerer) compare(s *loop.Instr, unless int) {
+	conds := map[loop.Op][]string{loop.Lt: {"JGE"}, loop.Le: {"JGT"}, loop.Eq: {"JNE"}}
+	if s.Args[0].Elem == loop.F32 {
+		// Of floats the second operand is compared with the first; where one is
+		// NaN, all of "below", "equal" and "parity" are set.
+		conds = map[loop.Op][]string{loop.Lt: {"JLS"}, loop.Le: {"JCS"}, loop.Eq: {"JNE", "JPS"}}
+		a, b := l.arg(l.src(s.Args[0], 0)), l.arg(l.src(s.Args[1], 0))
+		l.op("VUCOMISS", a, b).fold = 0
+	} else {
+		op := map[loop.Elem]string{loop.I32: "CMPL", loop.Int: "CMPQ"}[s.Args[0].Elem]
+		a, x := l.arg(l.src(s.Args[0], 0)), l.src(s.Args[1], 0)
+		b, ok := l.foldable(x, tok{mem: true}, op)
+		if !ok {
+			b = l.arg(x)
+		}
+		l.op(op, a, b).fold = 1
+	}
+	for _, c := range conds[s.Op] {
+		l.jump(c, unless, "else")
 	}
 }
 

@@ -55,6 +55,11 @@ const (
 	divMany512 = "VCVTDQ2PD a.y, t; VCVTDQ2PD b.y, u; VDIVPD u, t, t; VRNDSCALEPD $9, t, t; VCVTTPD2DQ t, t.y; " +
 		"VEXTRACTI32X8 $1, a, u.y; VEXTRACTI32X8 $1, b, v.y; VCVTDQ2PD u.y, u; VCVTDQ2PD v.y, v; VDIVPD v, u, u; VRNDSCALEPD $9, u, u; VCVTTPD2DQ u, u.y; " +
 		"VINSERTI32X8 $1, u.y, t, t; VPTESTMD b, b, k; VMOVAPS.Z t, k, "
+	// runtime.Mix, without the last bit
+	fold = "MOVQ b, g; INCQ g; MOVQ $0x9E3779B97F4A7C15, h; IMULQ h, g; ROLQ $32, g; XORQ a, g; " +
+		"MOVQ g, h; SHRQ $30, h; XORQ h, g; MOVQ $0xBF58476D1CE4E5B9, h; IMULQ h, g; " +
+		"MOVQ g, h; SHRQ $27, h; XORQ h, g; MOVQ $0x94D049BB133111EB, h; IMULQ h, g; " +
+		"MOVQ g, h; SHRQ $31, h; XORQ h, g; SHRQ $1, g; MOVQ g, d"
 	modMany = "; VPMULLD t, b, t; VPSUBD t, a, t; "
 )
 
@@ -123,6 +128,7 @@ var rows = []row{
 	{loop.Convert, "bool i32", "MOVL a, d", "", "VANDPS #00000001*, a, d", "VMOVAPS.Z #00000001, a, d"},
 	{loop.Convert, "bool int", "MOVLQZX a, d", "", onlyOne, ""},
 
+	{loop.Fold, "int,int int", fold, "", onlyOne, ""},
 	{loop.BitAnd, "i32,i32 i32", "MOVL a, d; ANDL b*, d", "", "VANDPS b*, a*, d", ""},
 	{loop.BitOr, "i32,i32 i32", "MOVL a, d; ORL b*, d", "", "VORPS b*, a*, d", ""},
 	{loop.BitXor, "i32,i32 i32", "MOVL a, d; XORL b*, d", "", "VXORPS b*, a*, d", ""},
@@ -168,7 +174,7 @@ var special = map[loop.Op]string{
 var refused = map[loop.Op]string{
 	loop.Exp: expanded, loop.Expm1: expanded, loop.Log: expanded, loop.Log1p: expanded, loop.Sin: expanded, loop.Cos: expanded,
 	loop.Tan: expanded, loop.Asin: expanded, loop.Acos: expanded, loop.Atan: expanded, loop.Tanh: expanded, loop.Sigmoid: expanded,
-	loop.Erf: expanded, loop.Pow: expanded, loop.Fold: expanded, loop.Uniform: expanded, loop.Normal: expanded,
+	loop.Erf: expanded, loop.Pow: expanded, loop.Uniform: expanded, loop.Normal: expanded,
 }
 
 // The factors of scale: t is b cut to what one factor can be, then its power

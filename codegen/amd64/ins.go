@@ -1,6 +1,10 @@
 package amd64
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+)
 
 // A class is a kind of register.
 type class uint8
@@ -89,7 +93,8 @@ type ins struct {
 	name  string // of the label
 	note  string // comment: before a label, or a line of its own
 
-	depth int // of loops
+	depth int       // of loops
+	of    *loop.For // the innermost loop around
 }
 
 type insKind uint8
@@ -109,7 +114,7 @@ const (
 var modifies = map[string]bool{
 	"ADDL": true, "ADDQ": true, "SUBL": true, "SUBQ": true, "ANDL": true, "ANDQ": true, "ORL": true, "XORL": true, "XORQ": true,
 	"IMULL": true, "IMULQ": true, "NEGL": true, "NEGQ": true, "SHLL": true, "SHLQ": true, "SHRQ": true, "SARL": true, "SARQ": true,
-	"INCQ": true, "DECQ": true,
+	"ROLQ": true, "INCQ": true, "DECQ": true,
 }
 
 // compares lists instructions that only set flags.
@@ -129,6 +134,8 @@ func newIns(op string, args ...arg) *ins {
 		in.use, in.def, in.hide = 1, 2, 2
 	case op == "IDIVQ": // by, AX, DX
 		in.use, in.def, in.hide = 7, 6, 2
+	case op == "MULQ": // by, AX, DX
+		in.use, in.def, in.hide = 3, 6, 2
 	case compares[op]:
 	case modifies[op] || strings.HasPrefix(op, "CMOV"):
 		in.def = 1 << last

@@ -3,6 +3,7 @@ package amd64
 import (
 	"math/bits"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -325,6 +326,16 @@ func (l *lowerer) divide(quo, rem *vreg, a, b loop.Index) {
 			return
 		}
 	}
+	if c, ok := constIndex(b); ok && c > 2 && c < 1<<31 {
+		q := l.quotient(a, c)
+		if quo != nil {
+			l.copy(quo, q)
+			return
+		}
+		l.op("IMUL3Q", immArg(-c), regArg(q), regArg(rem))
+		l.op("ADDQ", regArg(l.sum("", a)), regArg(rem))
+		return
+	}
 	x := &value{elem: loop.Int, regs: [2]*vreg{l.sum("", a)}}
 	y := &value{elem: loop.Int, regs: [2]*vreg{l.sum("", b)}}
 	from := operands{{v: x}, {v: y}}
@@ -333,4 +344,32 @@ func (l *lowerer) divide(quo, rem *vreg, a, b loop.Index) {
 	} else {
 		l.expand(floorInts+"ANDQ b, h; ADDQ h, DX; MOVQ DX, d", from, rem, l.width)
 	}
+}
+
+// quotient is a divided by c, rounded down: the high half of the product with a
+// reciprocal. A negative a is -1 - x for some x >= 0, and the quotient then
+// -1 - x/c.
+//
+// The reciprocal is 2**(63+n)/c for 2**n > c, rounded up. It is too large by less
+// than 2**n/2**(63+n), so that x < 2**63 times that is too large by less than
+// 1/c, and rounding down gives the right number.
+func (l *lowerer) quotient(a loop.Index, c int) *vreg {
+	terms := l.sorted(a.Terms)
+	b := l.root
+	if n := len(terms); n > 0 {
+		b = l.home[terms[n-1].Var]
+	}
+	return l.once(b, sumKey("", terms, a.Off)+" / "+itoa(c), func(d *vreg) {
+		n := bits.Len(uint(c - 1))
+		hi := uint64(1) << (n - 1) // of 2**(63+n)
+		q, r := bits.Div64(hi, 0, uint64(c))
+		if r > 0 {
+			q++
+		}
+		form := "MOVQ a, g; SARQ $63, g; MOVQ a, h; XORQ g, h; MOVQ h, AX; MOVQ $" + strconv.FormatUint(q, 10) + ", i; MULQ i, AX, DX; MOVQ DX, h; "
+		if n > 1 {
+			form += "SHRQ $" + itoa(n-1) + ", h; "
+		}
+		l.expand(form+"XORQ g, h; MOVQ h, d", operands{{v: &value{elem: loop.Int, regs: [2]*vreg{l.sum("", a)}}}}, d, l.width)
+	})
 }

@@ -11,16 +11,16 @@ import (
 // A lowerer turns the statements of a kernel into instructions over virtual
 // registers.
 type lowerer struct {
-	k     *loop.Kernel
-	t     *loop.Target
-	width int // bytes of a vector register
-	halve bool
-	param map[string]string // a slice or number of the function's arguments, as operand
-	// Loads, and splats of loads, that are done where they are used.
-	fold      map[*loop.Load]bool
-	foldSplat map[*loop.Instr]bool
-	uses      map[*loop.Val]int
-	known     map[*loop.Val]*loop.Instr // what computes a value
+	*prepared
+	t      *loop.Target
+	width  int               // bytes of a vector register
+	param  map[string]string // a slice or number of the function's arguments, as operand
+	orders orders
+
+	// Of a run in the order demanded: what has not been computed, and the halves
+	// that have been (bits).
+	pending map[*loop.Val]loop.Stmt
+	done    map[*loop.Val]int
 
 	regs []*vreg
 	vals map[*loop.Val]*value
@@ -44,7 +44,8 @@ type block struct {
 	code   []*ins
 	known  map[string]*vreg
 	loop   bool
-	plan   *plan // of an innermost loop
+	of     *loop.For // the innermost loop around
+	plan   *plan     // of an innermost loop
 }
 
 // A value is where a value of the kernel is. An Int is not here unless it is in
@@ -61,11 +62,11 @@ type value struct {
 	splat bool
 }
 
-func newLowerer(k *loop.Kernel, t *loop.Target, halve bool) *lowerer {
+func newLowerer(p *prepared, t *loop.Target, o orders) *lowerer {
 	l := &lowerer{
-		k: k, t: t, width: 4 * t.Lanes, halve: halve,
+		prepared: p, t: t, width: 4 * t.Lanes, orders: o, param: map[string]string{},
 		vals: map[*loop.Val]*value{}, ints: map[*loop.Val]loop.Index{}, home: map[*loop.Val]*block{},
-		param: map[string]string{},
+		pending: map[*loop.Val]loop.Stmt{}, done: map[*loop.Val]int{},
 	}
 	l.root = &block{known: map[string]*vreg{}}
 	l.blk = l.root
@@ -106,7 +107,7 @@ func (l *lowerer) regFor(v *loop.Val) *vreg {
 // put appends in to the current block. The widths of its operands are those that
 // their registers have now; they may be joined with wider ones.
 func (l *lowerer) put(in *ins) {
-	in.depth = l.blk.depth
+	in.depth, in.of = l.blk.depth, l.blk.of
 	in.setWidths()
 	l.blk.code = append(l.blk.code, in)
 }
@@ -143,11 +144,13 @@ func (l *lowerer) in(b *block, body func()) {
 	l.blk = outer
 }
 
-// open makes a block inside the current one and lowers body into it.
-func (l *lowerer) open(isLoop bool, body func(b *block)) *block {
+// open makes a block inside the current one, the body of a loop if that is set,
+// and lowers body into it.
+func (l *lowerer) open(of *loop.For, body func(b *block)) *block {
 	outer := l.blk
-	b := &block{parent: outer, level: outer.level + 1, depth: outer.depth, known: map[string]*vreg{}, loop: isLoop, plan: outer.plan}
-	if isLoop {
+	b := &block{parent: outer, level: outer.level + 1, depth: outer.depth, known: map[string]*vreg{}, of: outer.of, plan: outer.plan}
+	if of != nil {
+		b.loop, b.of = true, of
 		b.depth++
 	}
 	l.blk = b
@@ -215,6 +218,7 @@ func (l *lowerer) src(v *loop.Val, h int) source {
 		}
 		return source{&value{elem: loop.Int, regs: [2]*vreg{l.intReg(v)}}, 0}
 	}
+	l.demand(v, h)
 	return source{l.val(v), h}
 }
 
@@ -310,6 +314,7 @@ func (l *lowerer) foldable(s source, t tok, op string) (arg, bool) {
 
 // uniform reports whether the halves of v are equal, and one register.
 func (l *lowerer) uniform(v *loop.Val) bool {
+	l.demand(v, 0)
 	x := l.val(v)
 	return x.konst || x.splat || x.regs[0] != nil && x.regs[0] == x.regs[1]
 }

@@ -6,17 +6,31 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// prepare returns body with loads and what is made of them alone moved down to
-// their first use, which keeps few of them live at once. It fills in how often
-// values are used, and which loads can be operands of the only instruction that
-// uses them.
-func (l *lowerer) prepare() []loop.Stmt {
-	l.uses, l.known, l.fold, l.foldSplat = map[*loop.Val]int{}, map[*loop.Val]*loop.Instr{}, map[*loop.Load]bool{}, map[*loop.Instr]bool{}
-	f := frozen(l.k)
-	body := sink(l.k.Body, f)
-	l.count(body)
-	l.findFolds(body, f)
-	return body
+// A prepared kernel is ready to be lowered: loads and what is made of them alone
+// have been moved down to their first use, which keeps few of them live at once.
+type prepared struct {
+	k      *loop.Kernel
+	body   []loop.Stmt
+	frozen map[*loop.Buffer]bool // buffers that do not change
+	uses   map[*loop.Val]int
+	known  map[*loop.Val]*loop.Instr // what computes a value
+	// Loads, and splats of loads, that are done where they are used: the only
+	// use, which may take them from memory.
+	fold      map[*loop.Load]bool
+	foldSplat map[*loop.Instr]bool
+	fused     map[*loop.Instr]bool // comparisons that are done by a jump
+}
+
+// prepare prepares k, which is tidy.
+func prepare(k *loop.Kernel) *prepared {
+	p := &prepared{
+		k: k, frozen: frozen(k), uses: map[*loop.Val]int{}, known: map[*loop.Val]*loop.Instr{},
+		fold: map[*loop.Load]bool{}, foldSplat: map[*loop.Instr]bool{}, fused: map[*loop.Instr]bool{},
+	}
+	p.body = sink(k.Body, p.frozen)
+	p.count(p.body)
+	p.findFolds(p.body)
+	return p
 }
 
 // frozen is the set of buffers that the kernel cannot change.
@@ -160,12 +174,12 @@ func sink(body []loop.Stmt, f map[*loop.Buffer]bool) []loop.Stmt {
 }
 
 // count counts uses.
-func (l *lowerer) count(body []loop.Stmt) {
+func (p *prepared) count(body []loop.Stmt) {
 	for _, s := range body {
 		everywhere(s, func(x loop.Stmt) {
-			operandsOf(x, func(v *loop.Val) { l.uses[v]++ })
+			operandsOf(x, func(v *loop.Val) { p.uses[v]++ })
 			if in, ok := x.(*loop.Instr); ok {
-				l.known[in.Dst] = in
+				p.known[in.Dst] = in
 			}
 		})
 	}
@@ -173,13 +187,16 @@ func (l *lowerer) count(body []loop.Stmt) {
 
 // findFolds finds the loads, and splats of loads, that are used once, in the block of the load, by
 // an instruction or a store, before the memory can change.
-func (l *lowerer) findFolds(body []loop.Stmt, f map[*loop.Buffer]bool) {
+func (p *prepared) findFolds(body []loop.Stmt) {
 	for i, s := range body {
 		for _, b := range blocksOf(s) {
-			l.findFolds(b, f)
+			p.findFolds(b)
+		}
+		if x, ok := s.(*loop.If); ok {
+			p.findFused(x, body[:i])
 		}
 		x, ok := s.(*loop.Load)
-		if !ok || l.uses[x.Dst] != 1 || x.Lane != nil || x.Mask != nil || x.Dst.Vec && x.Dst.Elem == loop.Bool {
+		if !ok || p.uses[x.Dst] != 1 || x.Lane != nil || x.Mask != nil || x.Dst.Vec && x.Dst.Elem == loop.Bool {
 			continue
 		}
 		v, splat := x.Dst, (*loop.Instr)(nil)
@@ -190,20 +207,35 @@ func (l *lowerer) findFolds(body []loop.Stmt, f map[*loop.Buffer]bool) {
 			_, isStore := y.(*loop.Store)
 			switch {
 			case uses && splat != nil:
-				l.foldSplat[splat] = isInstr
+				p.foldSplat[splat] = isInstr
 			case uses:
-				l.fold[x] = isInstr || isStore
+				p.fold[x] = isInstr || isStore
 			}
-			if uses && splat == nil && isInstr && in.Op == loop.Splat && l.uses[in.Dst] == 1 {
+			if uses && splat == nil && isInstr && in.Op == loop.Splat && p.uses[in.Dst] == 1 {
 				v, splat = in.Dst, in
 				continue
 			}
 			if uses {
 				break
 			}
-			if writes(y, x.Buf, f) {
+			if writes(y, x.Buf, p.frozen) {
 				break
 			}
+		}
+	}
+}
+
+// findFused finds the comparison, in before, that only s uses: it is done by
+// the jump, unless memory may change in between.
+func (p *prepared) findFused(s *loop.If, before []loop.Stmt) {
+	for i := len(before) - 1; i >= 0 && p.uses[s.Cond] == 1; i-- {
+		in, ok := before[i].(*loop.Instr)
+		if _, load := before[i].(*loop.Load); !ok && !load {
+			return
+		}
+		if ok && in.Dst == s.Cond {
+			p.fused[in] = (in.Op == loop.Lt || in.Op == loop.Le || in.Op == loop.Eq) && in.Args[0].Elem != loop.Bool
+			return
 		}
 	}
 }

@@ -27,10 +27,21 @@ const noSplitFrame = 512
 //
 // The error says what the target lacks, or begins with "bug".
 func Print(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) {
+	return printIn(k, t, name, syms, allOrders(t))
+}
+
+func allOrders(t *loop.Target) []order {
+	if t.Span() == 2 {
+		return []order{asWritten, demanded, halved}
+	}
+	return []order{asWritten, demanded}
+}
+
+func printIn(k *loop.Kernel, t *loop.Target, name string, syms []string, tried []order) (asm, stub string, err error) {
 	if err := k.Verify(); err != nil {
 		return "", "", fmt.Errorf("bug before codegen/amd64: %w", err)
 	}
-	f, err := compile(loop.Tidy(k), t, syms)
+	f, err := compile(loop.Tidy(k), t, syms, tried)
 	if err != nil {
 		return "", "", fmt.Errorf("kernel %s: %w", k.Name, err)
 	}
@@ -41,7 +52,8 @@ func Print(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stu
 // Pressure is the most vector registers that k has live at once on t, apart
 // from constants. If it is at most t.Regs, nothing is spilled.
 func Pressure(k *loop.Kernel, t *loop.Target) int {
-	l, err := lower(loop.Tidy(k), t, newSignature(k, allSyms(k)), false)
+	k = loop.Tidy(k)
+	l, err := lower(prepare(k), t, newSignature(k, allSyms(k)), nil)
 	if err != nil {
 		return 0
 	}
@@ -53,8 +65,9 @@ func Pressure(k *loop.Kernel, t *loop.Target) int {
 
 // Faults reports whether the function of k may find an index out of range, or
 // divide an Int by 0.
-func Faults(k *loop.Kernel) bool {
-	k = loop.Tidy(k)
+func Faults(k *loop.Kernel) bool { return faults(loop.Tidy(k)) }
+
+func faults(k *loop.Kernel) bool {
 	zero := map[*loop.Val]bool{}
 	found := false
 	for _, s := range k.Body {
@@ -92,8 +105,9 @@ type function struct {
 }
 
 // lower makes the code of k with virtual registers.
-func lower(k *loop.Kernel, t *loop.Target, sig *sig, halve bool) (*lowerer, error) {
-	l := newLowerer(k, t, halve)
+func lower(p *prepared, t *loop.Target, sig *sig, o orders) (*lowerer, error) {
+	k := p.k
+	l := newLowerer(p, t, o)
 	l.param = sig.places
 	if k.Wide {
 		return nil, fmt.Errorf("target %s has no float64", t.Name)
@@ -101,7 +115,7 @@ func lower(k *loop.Kernel, t *loop.Target, sig *sig, halve bool) (*lowerer, erro
 	for _, v := range append(slices.Clone(k.Ints), gridEnds(k)...) {
 		l.set(v, 0, l.argument(sig.ints[v]))
 	}
-	l.stmts(l.prepare())
+	l.stmts(p.body)
 	if sig.faults {
 		l.result("bad", immArg(0))
 		l.result("n", immArg(0))
@@ -111,29 +125,78 @@ func lower(k *loop.Kernel, t *loop.Target, sig *sig, halve bool) (*lowerer, erro
 	return l, l.err
 }
 
-// compile finds the code of k. On AVX2 it tries both orders of the halves of
-// vectors, if one needs more registers than there are.
-func compile(k *loop.Kernel, t *loop.Target, syms []string) (*function, error) {
+// compile finds the code of k. If registers do not suffice, all loops are tried in
+// each order, and then each loop in the order that needs the fewest loads and
+// stores of spilled registers there.
+func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*function, error) {
+	sig := newSignature(k, syms)
+	p := prepare(k)
 	var best *function
-	for _, halve := range []bool{false, true} {
-		sig := newSignature(k, syms)
-		l, err := lower(k, t, sig, halve)
+	costs := make([]map[*loop.For]float64, len(tried))
+	attempt := func(o orders) (map[*loop.For]float64, error) {
+		l, err := lower(p, t, sig, o)
 		if err != nil {
 			return nil, err
 		}
-		a := &allocation{t: t, code: l.root.code, regs: l.regs, slots: l.slots}
+		a := &allocation{t: t, code: l.root.code, regs: l.regs, slots: l.slots, costs: map[*loop.For]float64{}}
 		if err := a.allocate(); err != nil {
 			return nil, err
 		}
-		f := &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: a.cost}
-		if best == nil || f.cost < best.cost {
-			best = f
+		cost := a.cost(p)
+		if best == nil || cost < best.cost {
+			best = &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: cost}
 		}
-		if f.cost == 0 || t.Span() == 1 {
-			break
+		return a.costs, nil
+	}
+	loops := p.loops()
+	for i, x := range tried {
+		all := orders{}
+		for _, s := range loops {
+			all[s] = x
+		}
+		var err error
+		if costs[i], err = attempt(all); err != nil {
+			return nil, err
+		}
+		if best.cost == 0 {
+			return best, nil
 		}
 	}
+	mixed := orders{}
+	for _, s := range loops {
+		least := 0
+		for i := range tried {
+			if costs[i][s] < costs[least][s] {
+				least = i
+			}
+		}
+		mixed[s] = tried[least]
+	}
+	if _, err := attempt(mixed); err != nil {
+		return nil, err
+	}
 	return best, nil
+}
+
+// loops are all loops of p, and nil for what is in none.
+func (p *prepared) loops() []*loop.For {
+	out := []*loop.For{nil}
+	for _, s := range p.body {
+		everywhere(s, func(s loop.Stmt) {
+			if s, ok := s.(*loop.For); ok {
+				out = append(out, s)
+			}
+		})
+	}
+	return out
+}
+
+// cost is the sum of the costs of all loops.
+func (a *allocation) cost(p *prepared) (sum float64) {
+	for _, s := range p.loops() {
+		sum += a.costs[s]
+	}
+	return sum
 }
 
 // A printer writes a function.

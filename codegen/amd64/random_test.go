@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/lmc-lang/lmc/codegen/amd64"
 	"github.com/lmc-lang/lmc/ir/loop"
 	"github.com/lmc-lang/lmc/ir/loop/looptest"
 )
@@ -414,17 +415,21 @@ func TestRandomKernels(t *testing.T) {
 		seeds = []uint64{n}
 	}
 	for _, target := range loop.Targets {
-		t.Run(target.Name, func(t *testing.T) {
-			if !has(target) {
-				t.Skip("this machine has no " + target.Name)
-			}
-			var p program
-			for _, seed := range seeds {
-				c := randomCase(seed)
-				require.NoError(t, c.Kernel.Verify(), "%s", c.Kernel)
-				require.True(t, p.add(t, target, c), "%s", c.Kernel)
-			}
-			p.run(t)
-		})
+		for i, order := range amd64.Orders {
+			t.Run(fmt.Sprint(target.Name, " ", i), func(t *testing.T) {
+				if !has(target) {
+					t.Skip("this machine has no " + target.Name)
+				}
+				p := program{print: func(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) {
+					return amd64.PrintIn(order, k, t, name, syms)
+				}}
+				for _, seed := range seeds {
+					c := randomCase(seed)
+					require.NoError(t, c.Kernel.Verify(), "%s", c.Kernel)
+					require.True(t, p.add(t, target, c), "%s", c.Kernel)
+				}
+				p.run(t)
+			})
+		}
 	}
 }

@@ -14,7 +14,7 @@ func (l *lowerer) instr(s *loop.Instr, halves []int) {
 		}
 		halves = halves[:1]
 	}
-	if s.Dst.Elem == loop.Int && l.integer(s) {
+	if l.fused[s] || s.Dst.Elem == loop.Int && l.integer(s) {
 		return
 	}
 	for _, h := range halves {
@@ -66,7 +66,7 @@ func (l *lowerer) lanewise(s *loop.Instr, h int) {
 		return
 	case loop.Bits, loop.FromBits:
 		if s.Dst.Vec {
-			l.alias(s.Dst, s.Args[0], h)
+			l.rename(s.Dst, s.Args[0], h)
 			return
 		}
 	}
@@ -110,9 +110,9 @@ func (l *lowerer) allUniform(args []*loop.Val) bool {
 	return true
 }
 
-// alias makes v, which has the same bits as x, the same register.
-func (l *lowerer) alias(v, x *loop.Val, h int) {
-	from := l.val(x)
+// rename makes v, which has the same bits as x, the same register.
+func (l *lowerer) rename(v, x *loop.Val, h int) {
+	from := l.src(x, h).v
 	if from.konst || from.from != nil && from.regs[h] == nil {
 		c := *from
 		c.elem = v.Elem
@@ -140,6 +140,12 @@ func (l *lowerer) form(s *loop.Instr, from operands) string {
 				return "VPS" + op + "LD $" + itoa(int(n.bits)) + ", a, d"
 			}
 			return "MOVL a, d; SH" + op + "L $" + itoa(int(n.bits)) + ", d"
+		}
+	case loop.Lt, loop.Le, loop.Eq:
+		if x := from[0].v; !many && x.konst && x.elem != loop.F32 && x.elem != loop.Bool && !from[1].v.konst {
+			size := map[loop.Elem]string{loop.I32: "L", loop.Int: "Q"}[x.elem]
+			set := map[loop.Op]string{loop.Lt: "GT", loop.Le: "GE", loop.Eq: "EQ"}[s.Op]
+			return "CMP" + size + " b, a*; SET" + set + " g; MOVBLZX g, d"
 		}
 	case loop.Select:
 		if x, y := from[1].v, from[2].v; many && s.Dst.Elem != loop.Bool {
@@ -259,7 +265,7 @@ func (l *lowerer) across(s *loop.Instr, h int, halves []int) {
 		l.set(s.Dst, h, dst)
 		return
 	case loop.Splat:
-		x := l.val(s.Args[0])
+		x := l.src(s.Args[0], 0).v
 		if x.konst {
 			c := *x
 			c.vec = true

@@ -26,8 +26,9 @@ func gridEnds(k *loop.Kernel) []*loop.Val {
 	return []*loop.Val{k.Grid.Lo, k.Grid.Hi}
 }
 
+// newSignature is the signature of the function of k, which is tidy.
 func newSignature(k *loop.Kernel, syms []string) *sig {
-	s := &sig{places: map[string]string{}, ints: map[*loop.Val]string{}, faults: Faults(k)}
+	s := &sig{places: map[string]string{}, ints: map[*loop.Val]string{}, faults: faults(k)}
 	taken := map[string]bool{"bad": true, "n": true}
 	pick := func(want string) string {
 		if !plainName(want) {

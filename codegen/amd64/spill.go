@@ -19,8 +19,17 @@ func (a *allocation) spill(regs []*vreg) error {
 		}
 	}
 	code := make([]*ins, 0, len(a.code)+8)
-	for _, in := range a.code {
-		code = a.respill(code, in, out)
+	a.recent = map[*vreg]*recent{}
+	for i, in := range a.code {
+		if in.kind == label || in.kind == jump {
+			clear(a.recent)
+		}
+		for r, x := range a.recent {
+			if i > x.at+shareReload {
+				delete(a.recent, r)
+			}
+		}
+		code = a.respill(code, in, out, i)
 	}
 	a.code = code
 	kept := a.regs[:0]
@@ -33,8 +42,18 @@ func (a *allocation) spill(regs []*vreg) error {
 	return nil
 }
 
+// A recent is a register into which a spilled one was loaded, by or for the
+// instruction at.
+type recent struct {
+	reg *vreg
+	at  int
+}
+
+// shareReload is for how many instructions what was loaded stays.
+const shareReload = 3
+
 // respill appends in to code, with loads before it and stores after it.
-func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
+func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) []*ins {
 	touched, only := false, true
 	in.each(func(r *vreg, use, def bool) {
 		touched = touched || out[r]
@@ -53,12 +72,15 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 	if in.kind == copies {
 		return a.spillCopy(code, in, out, often)
 	}
-	a.foldOperand(in, out)
+	a.foldOperand(in, out, often)
 	var after []*ins
 	now := map[*vreg]*vreg{}
 	replace := func(r *vreg) *vreg {
 		if !out[r] {
 			return r
+		}
+		if x := a.recent[r]; x != nil && now[r] == nil {
+			now[r] = x.reg
 		}
 		if now[r] == nil {
 			t := &vreg{class: r.class, width: r.width, fixed: -1, slot: -1, temp: true}
@@ -79,13 +101,17 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 		}
 	})
 	for _, r := range loads {
-		code = append(code, a.reload(r, replace(r), in.depth))
-		a.cost += often
+		if a.recent[r] == nil {
+			code = append(code, a.reload(r, replace(r), in))
+			a.recent[r] = &recent{replace(r), at}
+			a.costs[in.of] += often
+		}
 	}
 	in.rename(replace)
 	for _, r := range stores {
-		after = append(after, a.storeSlot(replace(r), r, in.depth))
-		a.cost += often
+		a.recent[r] = &recent{replace(r), at}
+		after = append(after, a.storeSlot(replace(r), r, in))
+		a.costs[in.of] += often
 	}
 	return append(append(code, in), after...)
 }
@@ -93,22 +119,23 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool) []*ins {
 // spillCopy is a copy from or to the frame.
 func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often float64) []*ins {
 	s, d := in.args[0].reg, in.args[1].reg
-	a.cost += often
+	delete(a.recent, d)
+	a.costs[in.of] += often
 	switch {
 	case out[s] && out[d]:
 		t := &vreg{class: s.class, width: max(s.width, d.width), fixed: -1, slot: -1, temp: true}
 		a.regs = append(a.regs, t)
-		code = append(code, a.reload(s, t, in.depth))
+		code = append(code, a.reload(s, t, in))
 		if d.made == nil {
-			code = append(code, a.storeSlot(t, d, in.depth))
+			code = append(code, a.storeSlot(t, d, in))
 		}
 		return code
 	case out[s]:
-		return append(code, a.reload(s, d, in.depth))
+		return append(code, a.reload(s, d, in))
 	case d.made != nil:
 		return code
 	}
-	return append(code, a.storeSlot(s, d, in.depth))
+	return append(code, a.storeSlot(s, d, in))
 }
 
 // place is where a spilled register can be read, or nil if an instruction must
@@ -124,7 +151,7 @@ func (r *vreg) place(bcst bool) *mem {
 }
 
 // foldOperand makes a spilled register a memory operand, if in takes one there.
-func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
+func (a *allocation) foldOperand(in *ins, out map[*vreg]bool, often float64) {
 	if in.fold < 0 || in.inMemory() >= 0 {
 		return
 	}
@@ -137,7 +164,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
 	}
 	for _, i := range candidates {
 		r := in.args[i].reg
-		if r == nil || !out[r] {
+		if r == nil || !out[r] || a.recent[r] != nil {
 			continue
 		}
 		times := 0
@@ -153,6 +180,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool) {
 			continue // the table of constants has one element for AVX-512
 		}
 		in.args[i] = memArg(r.place(in.bcst))
+		a.costs[in.of] += often / 4
 		if in.swap && i != int(in.fold) {
 			in.args[in.fold], in.args[i] = in.args[i], in.args[in.fold]
 		}
@@ -165,8 +193,8 @@ func (in *ins) scalar() bool {
 	return in.kind == fma && in.args[3].width == 16 || len(in.op) > 2 && in.op[len(in.op)-2:] == "SS" || in.op == "VMOVD"
 }
 
-// reload reads a spilled register.
-func (a *allocation) reload(r, into *vreg, depth int) *ins {
+// reload reads a spilled register, for the instruction at.
+func (a *allocation) reload(r, into *vreg, at *ins) *ins {
 	var in *ins
 	switch {
 	case r.made != nil && r.made.konst:
@@ -178,15 +206,15 @@ func (a *allocation) reload(r, into *vreg, depth int) *ins {
 	default:
 		in = newIns("VMOVUPS", memArg(r.place(false)), regArg(into))
 	}
-	in.depth = depth
+	in.depth, in.of = at.depth, at.of
 	in.setWidths()
 	return in
 }
 
-func (a *allocation) storeSlot(from, r *vreg, depth int) *ins {
+func (a *allocation) storeSlot(from, r *vreg, at *ins) *ins {
 	op := map[class]string{gp: "MOVQ", mask: "KMOVQ", vec: "VMOVUPS"}[r.class]
 	in := newIns(op, regArg(from), memArg(r.place(false)))
-	in.depth = depth
+	in.depth, in.of = at.depth, at.of
 	in.setWidths()
 	return in
 }

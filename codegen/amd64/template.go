@@ -59,7 +59,7 @@ func parseTok(x string) (t tok) {
 		}
 		t.konst, t.bits = true, uint32(bits)
 	case '$':
-		n, err := strconv.ParseInt(x[1:], 0, 32)
+		n, err := strconv.ParseUint(x[1:], 0, 64)
 		if err != nil {
 			panic(fmt.Sprintf("bug in the table of forms: %s", x))
 		}
@@ -92,25 +92,26 @@ func (l *lowerer) expand(form string, from operands, dst *vreg, width int) {
 	local := map[string]*vreg{"d": dst}
 	// What is not in memory has to be in a register before the first step,
 	// because the code that brings it there may change the flags.
-	inMemory := map[string]arg{}
+	found := map[string]arg{}
 	for _, s := range all {
 		taken := false
 		for _, t := range s.toks {
 			if !taken && t.mem && refs[t.letter] == 1 && t.letter >= "a" && t.letter <= "c" {
 				if a, ok := l.foldable(from[t.letter[0]-'a'], t, s.op); ok {
-					inMemory[t.letter] = a
+					found[t.letter] = a
 					taken = a.mem != nil
 				}
 			}
 		}
 	}
 	get := func(t tok) arg {
-		if a, ok := inMemory[t.letter]; ok {
+		if a, ok := found[t.letter]; ok {
 			return a
 		}
 		switch t.letter {
 		case "a", "b", "c":
-			return l.arg(from[t.letter[0]-'a'])
+			found[t.letter] = l.arg(from[t.letter[0]-'a'])
+			return found[t.letter]
 		case "AX", "DX":
 			if local[t.letter] == nil {
 				local[t.letter] = l.fixedReg(map[string]int{"AX": regAX, "DX": regDX}[t.letter])
