@@ -107,7 +107,7 @@ func TestFormatWrong(t *testing.T) {
 }
 
 func TestStd(t *testing.T) {
-	assert.Equal(t, []string{"nn", "optim", "prelude", "rnn"}, StdNames())
+	assert.Equal(t, []string{"nn", "optim", "prelude", "rnn", "schedule"}, StdNames())
 	for _, name := range StdNames() {
 		src, ok := Std(name)
 		require.True(t, ok, name)

@@ -18,8 +18,8 @@ type kernelTable struct {
 	stepOutDot3      func(x, x2, y []float32, B, lo, hi int)
 	stepHiddenSum    func(x, y []float32, B, lo, hi int)
 	stepHiddenDot    func(x, x2, y []float32, B, lo, hi int)
-	stepApplySub     func(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int)
-	stepApplySub2    func(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int)
+	stepApplySub     func(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int)
+	stepApplySub2    func(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int)
 }
 
 // portableKernels has the portable kernels.

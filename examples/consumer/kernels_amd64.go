@@ -199,42 +199,42 @@ func stepHiddenDotAVX512(x, x2, y []float32, B, lo, hi int)
 //go:noescape
 func stepHiddenDotAVX2(x, x2, y []float32, B, lo, hi int)
 
-// stepApplySubAVX512: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
+// stepApplySubAVX512: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
 //
 //go:noescape
-func stepApplySubAVX512(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32)
+func stepApplySubAVX512(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32)
 
 // callStepApplySubAVX512 calls stepApplySubAVX512.
-func callStepApplySubAVX512(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
-	stepApplySubAVX512(m, w, v, s1, s2, LR, w2, y, y2, y3)
+func callStepApplySubAVX512(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
+	stepApplySubAVX512(w, w2, m, v, s1, s2, LR, y, y2, y3)
 }
 
-// stepApplySubAVX2: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
+// stepApplySubAVX2: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
 //
 //go:noescape
-func stepApplySubAVX2(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32)
+func stepApplySubAVX2(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32)
 
 // callStepApplySubAVX2 calls stepApplySubAVX2.
-func callStepApplySubAVX2(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
-	stepApplySubAVX2(m, w, v, s1, s2, LR, w2, y, y2, y3)
+func callStepApplySubAVX2(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
+	stepApplySubAVX2(w, w2, m, v, s1, s2, LR, y, y2, y3)
 }
 
-// stepApplySub2AVX512: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
+// stepApplySub2AVX512: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
 //
 //go:noescape
-func stepApplySub2AVX512(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32)
+func stepApplySub2AVX512(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32)
 
 // callStepApplySub2AVX512 calls stepApplySub2AVX512.
-func callStepApplySub2AVX512(m, b2, v, s1, s2, LR, b22, y, y2, y3 []float32, lo, hi int) {
-	stepApplySub2AVX512(m, b2, v, s1, s2, LR, b22, y, y2, y3)
+func callStepApplySub2AVX512(b2, b22, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
+	stepApplySub2AVX512(b2, b22, m, v, s1, s2, LR, y, y2, y3)
 }
 
-// stepApplySub2AVX2: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
+// stepApplySub2AVX2: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
 //
 //go:noescape
-func stepApplySub2AVX2(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32)
+func stepApplySub2AVX2(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32)
 
 // callStepApplySub2AVX2 calls stepApplySub2AVX2.
-func callStepApplySub2AVX2(m, b2, v, s1, s2, LR, b22, y, y2, y3 []float32, lo, hi int) {
-	stepApplySub2AVX2(m, b2, v, s1, s2, LR, b22, y, y2, y3)
+func callStepApplySub2AVX2(b2, b22, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
+	stepApplySub2AVX2(b2, b22, m, v, s1, s2, LR, y, y2, y3)
 }

@@ -730,97 +730,97 @@ func (m *memory) stepHiddenDot(x, x2, y []float32, B int) {
 	runtime.Parallel(n, grain, &m.stepHiddenDotTask)
 }
 
-// stepApplySub: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
-func stepApplySub(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int) {
+// stepApplySub: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
+func stepApplySub(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
 	s2rv := s2[0]
-	m, w, v, w2, y, y2, y3 = m[lo:hi], w[lo:hi], v[lo:hi], w2[lo:hi], y[lo:hi], y2[lo:hi], y3[lo:hi]
+	m, w2, w, y, v, y2, y3 = m[lo:hi], w2[lo:hi], w[lo:hi], y[lo:hi], v[lo:hi], y2[lo:hi], y3[lo:hi]
 	for i := range y3 {
 		wv := w[i]
-		t := float32(0.9*m[i]) + float32(0.1*wv)
-		t2 := float32(0.999*v[i]) + float32(0.001*wv*wv)
-		w2rv := w2[i]
-		y[i] = t
-		y2[i] = t2
-		y3[i] = w2rv - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
+		t := w2[i] + float32(0*wv)
+		t2 := float32(0.9*m[i]) + float32(0.1*t)
+		y[i] = t2
+		t3 := float32(0.999*v[i]) + float32(0.001*t*t)
+		y2[i] = t3
+		y3[i] = wv - LRv*(t2/s1rv)/(runtime.Sqrt32(t3/s2rv)+1e-08)
 	}
 }
 
 // stepApplySubTask is stepApplySub as a parallel loop.
 type stepApplySubTask struct {
-	run                                 func(m, w, v, s1, s2, LR, w2, y, y2, y3 []float32, lo, hi int)
-	m2, w, v, s1, s2, LR, w2, y, y2, y3 []float32
+	run                                 func(w, w2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int)
+	w, w2, m2, v, s1, s2, LR, y, y2, y3 []float32
 }
 
 // Run computes the pieces lo to hi-1.
 func (t *stepApplySubTask) Run(lo, hi int) {
-	t.run(t.m2, t.w, t.v, t.s1, t.s2, t.LR, t.w2, t.y, t.y2, t.y3, lo, hi)
+	t.run(t.w, t.w2, t.m2, t.v, t.s1, t.s2, t.LR, t.y, t.y2, t.y3, lo, hi)
 }
 
 // stepApplySub runs the function stepApplySub on all workers.
-func (m *memory) stepApplySub(m2, w, v, s1, s2, LR, w2, y, y2, y3 []float32) {
-	n, grain := 16, 682
+func (m *memory) stepApplySub(w, w2, m2, v, s1, s2, LR, y, y2, y3 []float32) {
+	n, grain := 16, 630
 	if m.kernels != &portableKernels {
 		n, grain = 1, 1
 	}
 	if n <= grain {
-		m.kernels.stepApplySub(m2, w, v, s1, s2, LR, w2, y, y2, y3, 0, n)
+		m.kernels.stepApplySub(w, w2, m2, v, s1, s2, LR, y, y2, y3, 0, n)
 		return
 	}
-	m.stepApplySubTask = stepApplySubTask{m.kernels.stepApplySub, m2, w, v, s1, s2, LR, w2, y, y2, y3}
+	m.stepApplySubTask = stepApplySubTask{m.kernels.stepApplySub, w, w2, m2, v, s1, s2, LR, y, y2, y3}
 	runtime.Parallel(n, grain, &m.stepApplySubTask)
 }
 
-// stepApplySub2: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
-func stepApplySub2(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int) {
+// stepApplySub2: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
+func stepApplySub2(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int) {
 	LRv := LR[0]
 	s1rv := s1[0]
 	s2rv := s2[0]
-	m, b, v, b2, y, y2, y3 = m[lo:hi], b[lo:hi], v[lo:hi], b2[lo:hi], y[lo:hi], y2[lo:hi], y3[lo:hi]
+	m, b2, b, y, v, y2, y3 = m[lo:hi], b2[lo:hi], b[lo:hi], y[lo:hi], v[lo:hi], y2[lo:hi], y3[lo:hi]
 	for i := range y3 {
 		bv := b[i]
-		t := float32(0.9*m[i]) + float32(0.1*bv)
-		t2 := float32(0.999*v[i]) + float32(0.001*bv*bv)
-		b2rv := b2[i]
-		y[i] = t
-		y2[i] = t2
-		y3[i] = b2rv - LRv*(t/s1rv)/(runtime.Sqrt32(t2/s2rv)+1e-08)
+		t := b2[i] + float32(0*bv)
+		t2 := float32(0.9*m[i]) + float32(0.1*t)
+		y[i] = t2
+		t3 := float32(0.999*v[i]) + float32(0.001*t*t)
+		y2[i] = t3
+		y3[i] = bv - LRv*(t2/s1rv)/(runtime.Sqrt32(t3/s2rv)+1e-08)
 	}
 }
 
 // stepApplySub2Task is stepApplySub2 as a parallel loop.
 type stepApplySub2Task struct {
-	run                                 func(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32, lo, hi int)
-	m2, b, v, s1, s2, LR, b2, y, y2, y3 []float32
+	run                                 func(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32, lo, hi int)
+	b, b2, m2, v, s1, s2, LR, y, y2, y3 []float32
 }
 
 // Run computes the pieces lo to hi-1.
 func (t *stepApplySub2Task) Run(lo, hi int) {
-	t.run(t.m2, t.b, t.v, t.s1, t.s2, t.LR, t.b2, t.y, t.y2, t.y3, lo, hi)
+	t.run(t.b, t.b2, t.m2, t.v, t.s1, t.s2, t.LR, t.y, t.y2, t.y3, lo, hi)
 }
 
 // stepApplySub2 runs the function stepApplySub2 on all workers.
-func (m *memory) stepApplySub2(m2, b, v, s1, s2, LR, b2, y, y2, y3 []float32) {
-	n, grain := 8, 682
+func (m *memory) stepApplySub2(b, b2, m2, v, s1, s2, LR, y, y2, y3 []float32) {
+	n, grain := 8, 630
 	if m.kernels != &portableKernels {
 		n, grain = 1, 1
 	}
 	if n <= grain {
-		m.kernels.stepApplySub2(m2, b, v, s1, s2, LR, b2, y, y2, y3, 0, n)
+		m.kernels.stepApplySub2(b, b2, m2, v, s1, s2, LR, y, y2, y3, 0, n)
 		return
 	}
-	m.stepApplySub2Task = stepApplySub2Task{m.kernels.stepApplySub2, m2, b, v, s1, s2, LR, b2, y, y2, y3}
+	m.stepApplySub2Task = stepApplySub2Task{m.kernels.stepApplySub2, b, b2, m2, v, s1, s2, LR, y, y2, y3}
 	runtime.Parallel(n, grain, &m.stepApplySub2Task)
 }
 
-// stepApplySub3: mul, add, div, sqrt, sub (optim/optim.lm:45:10)
-func stepApplySub3(m, b, v, s1, s2, LR, b2, y, y2, y3 []float32) {
+// stepApplySub3: mul, add, div, sqrt, sub (optim/optim.lm:119:10)
+func stepApplySub3(b, b2, m, v, s1, s2, LR, y, y2, y3 []float32) {
 	bv := b[0]
-	t := float32(0.9*m[0]) + float32(0.1*bv)
-	t2 := float32(0.999*v[0]) + float32(0.001*bv*bv)
-	b2rv := b2[0]
-	y[0] = t
-	y2[0] = t2
-	y3[0] = b2rv - LR[0]*(t/s1[0])/(runtime.Sqrt32(t2/s2[0])+1e-08)
+	t := b2[0] + float32(0*bv)
+	t2 := float32(0.9*m[0]) + float32(0.1*t)
+	y[0] = t2
+	t3 := float32(0.999*v[0]) + float32(0.001*t*t)
+	y2[0] = t3
+	y3[0] = bv - LR[0]*(t2/s1[0])/(runtime.Sqrt32(t3/s2[0])+1e-08)
 }

@@ -33,16 +33,16 @@ func (m *memory) step(B int, x, y, out []float32) {
 
 // stepApply gradients to new weights.
 func (m *memory) stepApply() {
-	m.stepApplySub(m.moments[:16:16], m.grads[:16:16], m.moments[16:32:32],
-		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[:16:16],
-		m.moments[:16:16], m.moments[16:32:32], m.weights[:16:16])
-	m.stepApplySub2(m.moments[32:40:40], m.grads[16:24:24], m.moments[40:48:48],
-		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[16:24:24],
+	m.stepApplySub(m.weights[:16:16], m.grads[:16:16], m.moments[:16:16], m.moments[16:32:32],
+		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.moments[:16:16],
+		m.moments[16:32:32], m.weights[:16:16])
+	m.stepApplySub2(m.weights[16:24:24], m.grads[16:24:24], m.moments[32:40:40],
+		m.moments[40:48:48], m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1],
 		m.moments[32:40:40], m.moments[40:48:48], m.weights[16:24:24])
-	m.stepApplySub2(m.moments[48:56:56], m.grads[24:32:32], m.moments[56:64:64],
-		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[24:32:32],
+	m.stepApplySub2(m.weights[24:32:32], m.grads[24:32:32], m.moments[48:56:56],
+		m.moments[56:64:64], m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1],
 		m.moments[48:56:56], m.moments[56:64:64], m.weights[24:32:32])
-	stepApplySub3(m.moments[64:65:65], m.grads[32:33:33], m.moments[65:66:66],
-		m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1], m.weights[32:33:33],
+	stepApplySub3(m.weights[32:33:33], m.grads[32:33:33], m.moments[64:65:65],
+		m.moments[65:66:66], m.scalars[1:2:2], m.scalars[2:3:3], m.scalars[:1:1],
 		m.moments[64:65:65], m.moments[65:66:66], m.weights[32:33:33])
 }
