@@ -12,31 +12,14 @@ import (
 // limits are what the machine can do with some cores, measured in this run.
 // They are zero where nobody knows how to measure them.
 type limits struct {
-	cores   int
-	flops   float64 // a second: fused multiply-adds in registers, each two operations
-	avx2    float64 // the same with 8 lanes
-	avx512  float64 // with 16
-	streams []stream
+	cores  int
+	flops  float64         // a second: fused multiply-adds in registers, each two operations
+	avx2   float64         // the same with 8 lanes
+	avx512 float64         // with 16
+	speeds map[int]float64 // bytes a second, by the size of what is read again and again
 }
 
-// A stream is how many bytes a second can be read of memory of some size.
-type stream struct {
-	name  string
-	size  int
-	speed float64
-}
-
-// speed is the bandwidth of the memory that holds so many bytes.
-func (l limits) speed(bytes float64) float64 {
-	for _, s := range l.streams {
-		if bytes <= 2*float64(s.size) {
-			return s.speed
-		}
-	}
-	return l.streams[len(l.streams)-1].speed
-}
-
-func (l limits) String() string {
+func (l *limits) String() string {
 	if l.flops == 0 {
 		return fmt.Sprintf("%d cores; no limits are measured here", l.cores)
 	}
@@ -46,16 +29,14 @@ func (l limits) String() string {
 		fmt.Fprintf(&b, ", %.0f (AVX-512)", l.avx512/1e9)
 	}
 	b.WriteString("; reading")
-	for _, s := range l.streams {
-		fmt.Fprintf(&b, " %s %.0f", s.name, s.speed/1e9)
-	}
+	fmt.Fprintf(&b, " L2 %.0f L3 %.0f DRAM %.0f", l.speed(512<<10)/1e9, l.speed(8<<20)/1e9, l.speed(512<<20)/1e9)
 	return b.String() + " GB/s"
 }
 
 // measureLimits takes the best of several tries, since whatever else the
 // machine does can only slow them down.
-func measureLimits(cores int) limits {
-	l := limits{cores: cores}
+func measureLimits(cores int) *limits {
+	l := &limits{cores: cores, speeds: map[int]float64{}}
 	if !hasFlag("fma") || !hasFlag("avx2") {
 		return l
 	}
@@ -66,23 +47,34 @@ func measureLimits(cores int) limits {
 		l.avx512 = bestOf(cores, n*fma512FLOPs, func(int) { fma512(n) })
 		l.flops = max(l.flops, l.avx512)
 	}
-	for _, s := range []stream{{name: "L2", size: 512 << 10}, {name: "L3", size: 8 << 20}, {name: "DRAM", size: 512 << 20}} {
-		data := make([][]float32, cores)
-		for i := range data {
-			data[i] = make([]float32, s.size/4/cores)
-			for j := range data[i] {
-				data[i][j] = 1
-			}
-		}
-		passes := max(1, 64<<20/s.size)
-		s.speed = bestOf(cores, float64(passes*s.size)/float64(cores), func(i int) {
-			for range passes {
-				read256(data[i])
-			}
-		})
-		l.streams = append(l.streams, s)
-	}
 	return l
+}
+
+// speed is how many bytes a second the cores can read of memory of some size
+// that they read again and again.
+func (l *limits) speed(size int) float64 {
+	if v := l.speeds[size]; v > 0 {
+		return v
+	}
+	data := make([][]float32, l.cores)
+	for i := range data {
+		data[i] = make([]float32, size/4/l.cores)
+		for j := range data[i] {
+			data[i][j] = 1
+		}
+	}
+	read := read256
+	if l.avx512 > 0 {
+		read = read512
+	}
+	passes := max(1, 64<<20/max(1, size))
+	v := bestOf(l.cores, float64(passes*size)/float64(l.cores), func(i int) {
+		for range passes {
+			read(data[i])
+		}
+	})
+	l.speeds[size] = v
+	return v
 }
 
 // bestOf runs f on some cores at once, ten times, and returns how much work a

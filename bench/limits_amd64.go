@@ -14,3 +14,6 @@ func fma512(n int)
 
 //go:noescape
 func read256(x []float32)
+
+//go:noescape
+func read512(x []float32)

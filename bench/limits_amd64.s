@@ -118,3 +118,26 @@ loop:
 done:
 	VZEROUPPER
 	RET
+
+// func read512(x []float32)
+// Reads whole blocks of 128 numbers.
+TEXT ·read512(SB), NOSPLIT, $0-24
+	MOVQ x_base+0(FP), SI
+	MOVQ x_len+8(FP), CX
+	SHRQ $7, CX
+	JZ   end
+next:
+	VMOVUPS 0(SI), Z0
+	VMOVUPS 64(SI), Z1
+	VMOVUPS 128(SI), Z2
+	VMOVUPS 192(SI), Z3
+	VMOVUPS 256(SI), Z4
+	VMOVUPS 320(SI), Z5
+	VMOVUPS 384(SI), Z6
+	VMOVUPS 448(SI), Z7
+	ADDQ $512, SI
+	DECQ CX
+	JNZ next
+end:
+	VZEROUPPER
+	RET

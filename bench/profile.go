@@ -87,7 +87,7 @@ func readProfile(exe, file string) ([]hot, error) {
 // report prints what the kernels of a workload cost, by the profile of a run:
 // ms of a call, operations and bytes a second. The time is processor time, of
 // all cores together.
-func (m *module) report(w *workload, r *result, file string, l limits, o options) error {
+func (m *module) report(w *workload, r *result, file string, l *limits, o options) error {
 	hots, err := readProfile(m.built[w.program], file)
 	if err != nil {
 		return err
@@ -140,6 +140,10 @@ func kernelOf(fn string, costs map[string]cost) (kernel string, native bool) {
 		}
 		for _, suffix := range []string{"", "AVX512", "AVX2"} {
 			name, ok := strings.CutSuffix(part, suffix)
+			if _, is := costs[name]; ok && is {
+				return name, suffix != ""
+			}
+			name, ok = strings.CutSuffix(name, "Kernel") // where the name means something in Go
 			if _, is := costs[name]; ok && is {
 				return name, suffix != ""
 			}

@@ -145,17 +145,20 @@ func choose(only []string) []*workload {
 // limit is the time in ms that the machine needs for what cannot be avoided:
 // products at the speed of its multipliers, then weights at the speed of the
 // memory that holds them.
-func (w *workload) limit(l limits) float64 {
+func (w *workload) limit(l *limits) float64 {
 	if l.flops == 0 {
 		return 0
 	}
 	t := w.flops / l.flops
 	if w.bytes > 0 {
-		where := w.bytes
-		if w.program == "w10" {
-			where = 2 * 4 * 50_000 * 128 // rows anywhere in two tables
+		size := w.bytes
+		switch {
+		case w.program == "w10":
+			size = 2 * 4 * 50_000 * 128 // rows anywhere in two tables
+		case w.losses != nil:
+			size /= 2 // what is updated is written, too
 		}
-		t += w.bytes / l.speed(where)
+		t += w.bytes / l.speed(int(size))
 	}
 	return 1e3 * t
 }
