@@ -30,7 +30,11 @@ func (m *module) costs(w *workload) map[string]cost {
 		}
 	}
 	for _, t := range p.API.Trainers {
-		if t.Name == w.fn {
+		switch {
+		case t.Name != w.fn:
+		case t.Direct != nil:
+			addCosts(out, t.Direct.Proc, times, env)
+		default:
 			addCosts(out, t.Loss.Proc, times, env)
 			addCosts(out, t.Apply, times, env)
 		}

@@ -111,3 +111,15 @@ model M[V = 5, D = 3] {
 		assert.Nil(t, p.Steps[0].Direct, train)
 	}
 }
+
+// Several updates of one table are all in its own memory: nothing is copied.
+func TestDirectStepInPlace(t *testing.T) {
+	text, err := os.ReadFile("../examples/word2vec.lm")
+	require.NoError(t, err)
+	_, p := compiled(t, "word2vec.lm", text, check.Options{})
+	program, err := passes.Lower(p)
+	require.NoError(t, err)
+	for _, k := range program.Kernels {
+		assert.NotEqual(t, "copy", k.Name)
+	}
+}

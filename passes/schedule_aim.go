@@ -1,6 +1,8 @@
 package passes
 
 import (
+	"slices"
+
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/ops"
 )
@@ -105,6 +107,7 @@ func (fr *frame) aim(dest []*place) {
 			fr.want[b] = to
 		}
 	}
+	fr.aimUpdates()
 	// The operands of a concat are computed in its memory.
 	for i := len(fr.f.Values) - 1; i >= 0; i-- {
 		v := fr.f.Values[i]
@@ -148,6 +151,38 @@ func (fr *frame) aim(dest []*place) {
 			}
 		}
 	}
+}
+
+// aimUpdates decides that what is updated in part is computed where the result
+// of the update goes: several updates of one weight are all in place.
+func (fr *frame) aimUpdates() {
+	for i := len(fr.f.Values) - 1; i >= 0; i-- {
+		v := fr.f.Values[i]
+		if v.Op != ops.Fused {
+			continue
+		}
+		body := ops.Body.Of(v)
+		for j, r := range body.Results {
+			to, k := fr.want[value{v, j}], updated(body, r)
+			if to == nil || k < 0 {
+				continue
+			}
+			b := base(v.Args[k])
+			if b.Op == ops.Fused && fr.use.uses[b] == 1 && fr.use.result[b] == nil && fr.want[b] == nil &&
+				typeOf(b).Equal(r.Type) && fr.free(to, b.Value) {
+				fr.want[b] = to
+			}
+		}
+	}
+}
+
+// updated is the parameter of a group whose memory the result r changes a part
+// of, or -1.
+func updated(body *ir.Func, r *ir.Value) int {
+	if r.Op != ops.ScatterAdd && r.Op != ops.DynUpdate {
+		return -1
+	}
+	return slices.Index(body.Params, r.Args[0])
 }
 
 // concatParts are the places of the operands of the concat v, which is in to.
