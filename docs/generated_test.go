@@ -15,6 +15,8 @@ import (
 	"text/template"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/codegen"
 )
 
 // A demo is the model of generated.md, and the Go code that uses it.
@@ -45,6 +47,9 @@ func (d *demo) Use(name string) (string, error) {
 func (d *demo) Exported() (string, error) {
 	var b strings.Builder
 	for _, file := range d.gen {
+		if filepath.Ext(file.Name) != ".go" {
+			continue
+		}
 		fset := token.NewFileSet()
 		f, err := parser.ParseFile(fset, file.Name, file.Data, 0)
 		if err != nil {
@@ -78,6 +83,8 @@ func readDemo(t *testing.T) *demo {
 	src, err := os.ReadFile("testdata/demo.lm")
 	require.NoError(t, err)
 	d := &demo{pipeline: compile(t, "demo.lm", src), fset: token.NewFileSet()}
+	d.gen, err = codegen.Generate(d.program, codegen.Options{}) // with native kernels
+	require.NoError(t, err)
 	d.text, err = os.ReadFile("testdata/demo_test.go.txt")
 	require.NoError(t, err)
 	d.use, err = parser.ParseFile(d.fset, "demo_test.go", d.text, parser.ParseComments)

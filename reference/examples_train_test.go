@@ -19,6 +19,7 @@ import (
 	"github.com/lmc-lang/lmc/dsl/check"
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/runtime"
 )
 
 // A wideTensor, a task and a reply are what testdata/train.go understands
@@ -149,8 +150,9 @@ func stepArgs(tr *loop.Trainer) []loop.Param {
 	return out
 }
 
-// do runs the program on tasks.
-func do(t testing.TB, program string, procs int, tasks []task) []reply {
+// do runs the program on tasks, with the kernels of a target, or with the best
+// ones.
+func do(t testing.TB, program string, procs int, target string, tasks []task) []reply {
 	t.Helper()
 	var in, stderr bytes.Buffer
 	for _, x := range tasks {
@@ -159,6 +161,9 @@ func do(t testing.TB, program string, procs int, tasks []task) []reply {
 	cmd := exec.Command(program)
 	cmd.Stdin, cmd.Stderr = &in, &stderr
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", procs))
+	if target != "" {
+		cmd.Env = append(cmd.Env, "LMC_TARGET="+target)
+	}
 	b, err := cmd.Output()
 	require.NoError(t, err, "%s", tail(stderr.Bytes()))
 	var out []reply
@@ -183,17 +188,53 @@ func TestExamplesTrain(t *testing.T) {
 	for _, x := range all {
 		t.Run(x.name(), func(t *testing.T) {
 			tasks := x.tasks(t)
-			got := do(t, program, 1, tasks)
-			for i, o := range do(t, program, 2, tasks) {
+			got := do(t, program, 1, "", tasks)
+			for i, o := range do(t, program, 2, "", tasks) {
 				require.Empty(t, o.Error, "%s %s", tasks[i].Do, tasks[i].Name)
 				assert.Equal(t, got[i].Results, o.Results, "%s %s on 1 and 2 processors", tasks[i].Do, tasks[i].Name)
 				assert.Zero(t, got[i].Allocs, "allocations of %s on 1 processor", tasks[i].Name)
 				assert.Zero(t, o.Allocs, "allocations of %s on 2 processors", tasks[i].Name)
 			}
-			summary := x.check(t, tasks, got)
+			summary := append(x.check(t, tasks, got), x.targets(t, program, tasks, got)...)
 			t.Logf("%-12s %-12s %s", x.file, x.model, strings.Join(summary, "; "))
 		})
 	}
+}
+
+// targets compares replies of the best kernels, which got has, with those of
+// others: the native ones have the same bits, the portable ones round
+// otherwise, and training carries that on.
+func (x *trained) targets(t *testing.T, program string, tasks []task, got []reply) (summary []string) {
+	best := runtime.KernelPath()
+	if best == "portable" {
+		return nil
+	}
+	narrow := func(r task) bool { return r.Package == x.name() }
+	n := 0
+	for n < len(tasks) && narrow(tasks[n]) {
+		n++
+	}
+	require.False(t, slices.ContainsFunc(tasks[n:], narrow), "what is in float64 comes last")
+	if best != "amd64-avx2" {
+		for i, o := range do(t, program, 1, "amd64-avx2", tasks[:n]) {
+			assert.Equal(t, got[i].Results, o.Results, "%s %s with kernels for AVX2", tasks[i].Do, tasks[i].Name)
+		}
+	}
+	worst := 0.0
+	for i, o := range do(t, program, 2, "portable", tasks[:n]) {
+		require.Empty(t, o.Error, "%s %s", tasks[i].Do, tasks[i].Name)
+		assert.Zero(t, o.Allocs, "allocations of %s with portable kernels", tasks[i].Name)
+		if tasks[i].Do != "train" {
+			continue
+		}
+		want := got[i].Results[0].floats()
+		for step, loss := range o.Results[0].floats()[:5] {
+			differ := math.Abs(loss-want[step]) / max(1, math.Abs(want[step]))
+			assert.Less(t, differ, 1e-3, "loss %d of %s with portable kernels: %v, not %v", step, tasks[i].Name, loss, want[step])
+			worst = max(worst, differ)
+		}
+	}
+	return append(summary, fmt.Sprintf("portable losses differ by %.1e", worst))
 }
 
 // tasks are all that is asked about an example: training from the start by

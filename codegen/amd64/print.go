@@ -13,8 +13,8 @@ import (
 // build constraint.
 const Header = "#include \"textflag.h\"\n#include \"funcdata.h\"\n"
 
-// noSplitFrame is the largest frame that a function may have without asking
-// whether there is room on the stack.
+// noSplitFrame is the most that a function and what calls it with its arguments
+// on the stack may take without asking whether there is room.
 const noSplitFrame = 512
 
 // Print prints k, which is a form in vectors for the target t, as the assembly
@@ -233,12 +233,12 @@ func (p *printer) function() string {
 	}
 	p.tables()
 	fmt.Fprintf(&p.b, "// %s\n", f.doc(p.name))
-	flags := "NOSPLIT"
-	if frame > noSplitFrame {
+	flags, split := "NOSPLIT", frame+f.sig.size > noSplitFrame
+	if split {
 		flags = "0"
 	}
 	fmt.Fprintf(&p.b, "TEXT ·%s(SB), %s, $%d-%d\n", p.name, flags, frame, f.sig.size)
-	if frame > noSplitFrame {
+	if split {
 		p.b.WriteString("\tNO_LOCAL_POINTERS\n")
 	}
 	p.b.WriteString(code)

@@ -141,6 +141,7 @@ func (m *Model) Stats(w io.Writer, files []codegen.File) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", k.Name, flops(k.Cost.FLOPs), k.Cost.Bytes)
 	}
 	tw.Flush()
+	m.scalings(w)
 	m.natives(w)
 }
 
