@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"syscall"
 	"time"
 
 	"example.com/reference/mlp"
@@ -20,6 +21,14 @@ type timing struct {
 	Path       string
 	Ratio      float64
 	Subnormals int
+}
+
+// used is the processor time of this process, which other processes change
+// less than the time of day.
+func used() time.Duration {
+	var r syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }
 
 func main() {
@@ -42,11 +51,11 @@ func main() {
 		least := [2]time.Duration{time.Hour, time.Hour}
 		for range 100 {
 			for i, x := range []runtime.Tensor2[float32]{inputs(0.1), inputs(1e-40)} {
-				start := time.Now()
+				start := used()
 				if _, err := s.Gradients(x, labels, grads); err != nil {
 					panic(err)
 				}
-				least[i] = min(least[i], time.Since(start))
+				least[i] = min(least[i], used()-start)
 			}
 		}
 		r := timing{Path: path, Ratio: float64(least[1]) / float64(least[0])}
