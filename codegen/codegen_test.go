@@ -145,8 +145,8 @@ func linreg() *loop.Program {
 }
 
 // compile generates packages into one module, vets it and runs the tests that
-// testdata/run has for them.
-func compile(t *testing.T, goVersion string, opt Options, programs ...*loop.Program) {
+// testdata/run has for them. The result runs other go commands in the module.
+func compile(t *testing.T, goVersion string, opt Options, programs ...*loop.Program) func(env string, args ...string) {
 	dir := t.TempDir()
 	if d := os.Getenv("LMC_KEEP"); d != "" {
 		dir = d
@@ -178,13 +178,16 @@ func compile(t *testing.T, goVersion string, opt Options, programs ...*loop.Prog
 			require.NoError(t, os.WriteFile(filepath.Join(dir, p.API.Package, "run_test.go"), src, 0o666))
 		}
 	}
-	for _, args := range [][]string{{"vet", "./..."}, {"test", "./..."}} {
+	run := func(env string, args ...string) {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")
+		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off", env)
 		out, err := cmd.CombinedOutput()
-		require.NoError(t, err, "go %s: %s", args[0], strings.TrimSpace(string(out)))
+		require.NoError(t, err, "%s go %s: %s", env, strings.Join(args, " "), strings.TrimSpace(string(out)))
 	}
+	run("", "vet", "./...")
+	run("", "test", "./...")
+	return run
 }
 
 func TestGeneratedPackages(t *testing.T) {

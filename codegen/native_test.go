@@ -100,7 +100,14 @@ func goPrinter(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm,
 
 func TestNativeForms(t *testing.T) {
 	require.NoError(t, formed().Verify(map[string]int{"N": 100}))
-	compile(t, "1.26.0", Options{Tests: true}, formed())
+	run := compile(t, "1.26.0", Options{Tests: true}, formed())
+	for _, target := range loop.Targets {
+		run("LMC_TARGET="+target.Name, "test", "-count=1", "./...")
+	}
+	run("LMC_TARGET=portable", "test", "-count=1", "./...")
+	run("", "test", "-tags=purego", "./...")
+	run("GOARCH=arm64", "vet", "./...")
+	run("GOOS=windows", "vet", "./...")
 	compile(t, "1.26.0", Options{Tests: true, print: goPrinter}, formed())
 	compile(t, "1.24", Options{Tests: true, Standalone: true, print: goPrinter}, formed())
 }
