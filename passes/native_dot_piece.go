@@ -332,6 +332,7 @@ func (g *gemm) outStride(r rune) ir.Dim {
 func (g *gemm) follows(t rowTile, row loop.Index) {
 	element := func(row loop.Index) {
 		g.For("j", loop.Bound{}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
+			g.parallel[j] = true
 			g.at[g.col] = g.lo.Add(loop.At(j))
 			idx := g.index(2)
 			x := g.Load(g.tile, row.Scale(loop.N(g.width())).Add(loop.At(j)))

@@ -64,7 +64,7 @@ func (b *kernelBuilder) phases(p *plan, members []*ir.Value, keep map[*ir.Value]
 			_, kept := keep[v]
 			switch {
 			case v.Op.Reduces && p.avail[v] == phase+1 && v.Op.Reducer != nil:
-				l := at(reducedExtents(v))
+				l := at(longer(reducedExtents(v)))
 				l.reductions = append(l.reductions, v)
 			case v.Op.Reduces && p.avail[v] == phase+1:
 				later = append(later, v)
@@ -131,7 +131,7 @@ func (b *kernelBuilder) storeSingle(p *plan, vs []*ir.Value, row []loop.Index) {
 	}
 }
 
-// A rowLoop is a loop over a part of a row.
+// A rowLoop is a loop over a part of a row: over axes that are longer than 1.
 type rowLoop struct {
 	extents    []ir.Dim
 	reductions []*ir.Value
@@ -231,7 +231,7 @@ func (b *kernelBuilder) foldOne(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 func (b *kernelBuilder) fold(p *plan, l *rowLoop, keep map[*ir.Value]storage, row, inner []loop.Index, acc []*loop.Val) []*loop.Val {
 	next := make([]*loop.Val, len(acc))
 	for i, v := range l.reductions {
-		x := b.pull(v.Args[0], operandIndex(v, p.at(v, row, nil), inner))
+		x := b.pull(v.Args[0], operandIndex(v, p.at(v, row, nil), allIndices(inner, reducedExtents(v))))
 		next[i] = v.Op.Reducer.Step(&b.Emitter, acc[i], x)
 	}
 	type write struct {
@@ -251,6 +251,19 @@ func (b *kernelBuilder) fold(p *plan, l *rowLoop, keep map[*ir.Value]storage, ro
 		}
 	}
 	return next
+}
+
+// allIndices are the indices of axes of which inner has those longer than 1.
+func allIndices(inner []loop.Index, extents []ir.Dim) []loop.Index {
+	out := make([]loop.Index, len(extents))
+	k := 0
+	for i, d := range extents {
+		if !d.Is(1) {
+			out[i] = inner[k]
+			k++
+		}
+	}
+	return out
 }
 
 // operandIndex is the index in the operand of the reduction v whose result has

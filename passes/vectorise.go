@@ -68,9 +68,8 @@ type vectoriser struct {
 
 // A choice is a loop that runs over vectors.
 type choice struct {
-	copies   int  // vectors at a time
-	blocks   bool // its ranges begin at multiples of gridBlock
-	multiple int  // and their lengths are multiples of this, or 0
+	copies   int // vectors at a time
+	multiple int // the lengths of its ranges are multiples of this, or 0
 }
 
 // A lanes is what a value of the scalar kernel has become. An Int is

@@ -78,7 +78,7 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 		k.Grid.N = blocksOf(f.To.Dim)
 		from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 		k.Body = slices.Insert(k.Body, at, blockEnds(b, lo, hi, f.To.Dim, from, to)...)
-		c.multiple, c.blocks = blockMultiple(f), true
+		c.multiple = blockMultiple(f)
 		f.From, f.To = loop.Bound{Val: from}, loop.Bound{Val: to}
 	} else {
 		f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
@@ -139,7 +139,7 @@ func cutInBlocks(b *loop.Builder, f *loop.For, c *choice) {
 		&loop.Instr{Op: loop.Add, Dst: next, Args: []*loop.Val{block, one}},
 	}
 	body = append(body, blockEnds(b, block, next, f.To.Dim, from, to)...)
-	c.multiple, c.blocks = blockMultiple(f), true
+	c.multiple = blockMultiple(f)
 	*f = loop.For{Var: block, To: loop.Bound{Dim: blocksOf(f.To.Dim)}, Step: 1, Body: append(body, &inner)}
 	inner.From, inner.To = loop.Bound{Val: from}, loop.Bound{Val: to}
 }
@@ -244,6 +244,7 @@ func joinSums(body []loop.Stmt) {
 // is taken for assumedSize.
 func weigh(out []loop.Stmt) float64 {
 	sum := 0.0
+	rest := map[*loop.Val]bool{}
 	for _, s := range out {
 		switch s := s.(type) {
 		case *loop.Instr:
@@ -260,7 +261,12 @@ func weigh(out []loop.Stmt) float64 {
 		case *loop.If:
 			sum += 1 + max(weigh(s.Then), weigh(s.Else))
 		case *loop.For:
-			sum += trips(s) * (1 + weigh(s.Body))
+			n := 1.0 // of the rest of another loop
+			if !rest[s.From.Val] {
+				n = trips(s)
+			}
+			sum += n * (1 + weigh(s.Body))
+			rest[s.After] = s.After != nil
 		}
 	}
 	return sum
@@ -269,10 +275,7 @@ func weigh(out []loop.Stmt) float64 {
 const assumedSize = 64
 
 func trips(f *loop.For) float64 {
-	switch {
-	case f.From.Val != nil: // the rest of another loop, or a range of the grid
-		return 1
-	case f.To.Val != nil:
+	if f.From.Val != nil || f.To.Val != nil {
 		return assumedSize / float64(f.Step)
 	}
 	return max(0, assumed(f.To.Dim.Sub(f.From.Dim))) / float64(f.Step)

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"math"
+	"slices"
 
 	"github.com/lmc-lang/lmc/ir/loop"
 )
@@ -120,10 +121,11 @@ func multipleOf(d loop.Dim, n int) bool { _, ok := d.Div(loop.N(n)); return ok }
 // of the loop, if that starts at one.
 func (v *vectoriser) aligned(at loop.Index, n int) bool {
 	pos := v.env[v.strip.Var].at
-	starts := v.strip.From.Val == nil && multipleOf(v.strip.From.Dim, n)
-	if c := v.chosen[v.strip]; c != nil && c.blocks {
-		starts = true
+	from := loop.AtDim(v.strip.From.Dim)
+	if v.strip.From.Val != nil {
+		from = v.of(v.strip.From.Val).at
 	}
+	starts := multipleOf(from.Off, n) && !slices.ContainsFunc(from.Terms, func(t loop.IndexTerm) bool { return !multipleOf(t.Coef, n) })
 	for _, t := range at.Terms {
 		counter := starts && len(pos.Terms) == 1 && pos.Terms[0].Var == t.Var
 		if !counter && !multipleOf(t.Coef, n) {

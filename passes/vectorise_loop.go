@@ -454,11 +454,29 @@ func (v *vectoriser) independent(f *loop.For) {
 	})
 	for b := range stored {
 		for _, i := range at[b] {
-			if !sameIndex(i, at[b][0]) || slices.ContainsFunc(i.Terms, func(t loop.IndexTerm) bool { return inside[t.Var] }) {
+			if !apart(f, i, at[b][0]) || slices.ContainsFunc(i.Terms, func(t loop.IndexTerm) bool { return inside[t.Var] }) {
 				v.unfit("iterations may meet in %s", b.Name)
 			}
 		}
 	}
+}
+
+// apart reports whether i and j, in different iterations of f, are different
+// addresses: they move alike, and are equal in each iteration or further apart
+// than the iterations reach.
+func apart(f *loop.For, i, j loop.Index) bool {
+	d, ok := i.Off.Sub(j.Off).Const()
+	if !ok || !sameIndex(loop.Index{Terms: i.Terms}, loop.Index{Terms: j.Terms}) {
+		return false
+	}
+	for _, t := range i.Terms {
+		if t.Var == f.Var {
+			c, known := t.Coef.Const()
+			n, ok := extentOf(f)
+			return d == 0 || known && ok && c > 0 && (d%c != 0 || max(d, -d) >= c*n)
+		}
+	}
+	return false
 }
 
 // variesIn finds the values that may differ from one iteration of f to another.
