@@ -165,6 +165,16 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 			first = got
 		}
 		require.Equal(t, first, got, "%s: %s differs from the other target", name, n.Target.Name)
+		for _, pair := range k.InPlace {
+			over := make([]loop.Mem, len(args))
+			for i := range args {
+				over[i] = clone(args[i])
+			}
+			poisonOuts(k, over)
+			over[pair[1]] = over[pair[0]]
+			require.NoError(t, p.Run(over, make([]int, len(k.Ints))))
+			require.Equal(t, got, bits(k, over), "%s: not in place, %v", name, pair)
+		}
 		if n.Grid == nil {
 			continue
 		}
@@ -176,6 +186,16 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 		}
 		require.Equal(t, got, bits(k, args), "%s: the grid of %s cannot be split", name, n.Target.Name)
 	}
+}
+
+func clone(m loop.Mem) loop.Mem {
+	switch m := m.(type) {
+	case []float32:
+		return slices.Clone(m)
+	case []int32:
+		return slices.Clone(m)
+	}
+	return slices.Clone(m.([]bool))
 }
 
 // outs copies the outputs of k that are no scratch.
