@@ -27,6 +27,10 @@ type scaling struct {
 	time  []float64
 	loss  map[string]float64 // by kernel: what most cores take longer than their share
 	env   map[string]int
+
+	// What takes longest without a stop: a call into assembly is not interrupted.
+	longest     float64
+	longestName string
 }
 
 // scalingOf computes, from what kernels cost and how their grids are cut, how
@@ -70,17 +74,21 @@ func (s *scaling) proc(p *loop.Proc, times float64, open int) {
 				grain := max(1, value(k.Grid.Grain))
 				chunks = max(1, float64(int((value(k.Grid.N)+grain-1)/grain)))
 			}
-			flops, bytes := value(k.Cost.FLOPs)/rate, value(k.Cost.Bytes)/coreBytes
+			whole := max(value(k.Cost.FLOPs)/rate, value(k.Cost.Bytes)/coreBytes)
+			if whole/chunks > s.longest && rate == vectorRate {
+				s.longest, s.longestName = whole/chunks, k.Name
+			}
+			bytes := value(k.Cost.Bytes) / coreBytes
 			for i, n := range s.cores {
 				p := float64(n)
 				rounds := float64(int((chunks + p - 1) / p))
-				t := max(flops, bytes)
+				t := whole
 				if n > 1 && chunks > 1 {
 					t = max(t*rounds/chunks, bytes/min(p, memoryCores)) + dispatchCost
 				}
 				s.time[i] += times * t
 				if i == len(s.cores)-1 {
-					s.loss[k.Name] += times * (t - max(flops, bytes)/p)
+					s.loss[k.Name] += times * (t - whole/p)
 				}
 			}
 		}
@@ -107,14 +115,14 @@ func (m *Model) scalings(w io.Writer) {
 	for _, n := range cores[1:] {
 		fmt.Fprintf(tw, "\t%d cores", n)
 	}
-	fmt.Fprintf(tw, "\theld up most by (open sizes are %d)\n", open)
+	fmt.Fprintf(tw, "\theld up most by\tlongest piece (open sizes are %d)\n", open)
 	row := func(name string, p *loop.Proc) {
 		s := scalingOf(p, cores, open)
 		fmt.Fprint(tw, name)
 		for i := range cores[1:] {
 			fmt.Fprintf(tw, "\t%.1f", s.time[0]/max(s.time[i+1], 1e-12))
 		}
-		fmt.Fprintf(tw, "\t%s\n", s.worst())
+		fmt.Fprintf(tw, "\t%s\t%.3g ms %s\n", s.worst(), s.longest*1e3, s.longestName)
 	}
 	for _, e := range m.Program.API.Entries {
 		row(e.Name, e.Proc)
