@@ -80,6 +80,20 @@ func TestNativeLengths(t *testing.T) {
 	}
 }
 
+// The grid of sums over the middle axis: both axes around it are cut into pieces.
+func TestNativeBlocks(t *testing.T) {
+	f := build(t, func(g ops.Graph) []*ir.Value {
+		return []*ir.Value{g.Sum(g.Param("x", f32(6, 70, 1000)), 1)}
+	})
+	out, err := Lower(program(f))
+	require.NoError(t, err)
+	k := out.Kernels[0]
+	require.NotEmpty(t, k.Native)
+	require.Equal(t, "96", k.Native[0].Grid.N.String())
+	checkNative(t, "sum", k, nil, rand.New(rand.NewPCG(5, 6)))
+	eachScalarLoop(k.Native[0].Body, func(f *loop.For) { t.Errorf("a loop over %v is scalar\n%v", f.Var, k.Native[0].Kernel) })
+}
+
 // An index out of range faults, in whichever lane it is, and only if that counts.
 func TestNativeIndexChecked(t *testing.T) {
 	const n = 37

@@ -13,11 +13,9 @@ import (
 // grid: lines of memory are written by one piece alone, those of bools too.
 const gridBlock = 64
 
-// Work that is worth a dispatch, about 4 microseconds in vectors.
-const (
-	nativeFlops = 400_000
-	nativeLoads = 50_000
-)
+// nativeDispatch is the cost of work that is worth giving to another goroutine:
+// about 4 microseconds in vectors.
+const nativeDispatch = 400_000
 
 // nativeGrid makes the outermost loop of b's kernel the grid of the native form,
 // in blocks if it runs over vectors, joined with the loop in it if it is short.
@@ -48,23 +46,23 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	if len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || f.To.Val != nil || !f.From.Dim.Is(0) {
 		return nil
 	}
-	all := blockCost(k.Body, nil)
-	if pieces, known := dispatches(all); known && pieces < 2 {
+	if w, ok := nativeCost(k.Body).Const(); ok && w < 2*nativeDispatch {
 		return nil
 	}
+	each := f // each iteration of it is a piece, or each gridBlock
 	for chosen[f] == nil {
 		g := onlyLoop(f)
 		n, ok := f.To.Dim.Const()
 		if g == nil || !parallel[g.Var] || ok && n >= 64 {
 			break
 		}
-		if c := chosen[g]; c != nil {
+		if chosen[g] != nil {
 			// Where f is long enough, a piece is whole iterations of it.
 			m, known := g.To.Dim.Const()
 			if !ok || n > 16 || known && m < 4*gridBlock || innermost(g) {
 				break
 			}
-			cutInBlocks(b, g, c)
+			each = cutInBlocks(b, g, chosen)
 			g = onlyLoop(f)
 			parallel[g.Var] = true
 		} else if innermost(g) {
@@ -83,29 +81,23 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	} else {
 		f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
 	}
-	if pieces, known := dispatches(all); known {
-		if n, ok := k.Grid.N.Const(); ok {
-			k.Grid.Grain = loop.N(max(1, int(float64(n)/pieces)))
-		}
-	} else if c := chosen[f]; c != nil { // pieces are elements of what is large
-		w := blockCost(f.Body, nil)
-		if pieces, known := dispatches(w); known {
-			k.Grid.Grain = loop.N(max(1, int(1/(pieces*gridBlock))))
-		}
-	} else if pieces, known := dispatches(blockCost(f.Body, nil)); known {
-		k.Grid.Grain = loop.N(max(1, int(1/pieces)))
+	cost := nativeCost(each.Body)
+	if chosen[each] != nil {
+		cost = cost.MulN(gridBlock)
 	}
+	k.Grid.Grain = loop.N(nativeDispatch).FloorDiv(cost.AddN(1)).AddN(1)
 	return k.Grid
 }
 
-// dispatches is how many dispatches w is worth, if that is known.
-func dispatches(w work) (float64, bool) {
-	flops, ok := w.flops.Const()
-	loads, ok2 := w.loads.Const()
-	return max(float64(flops)/nativeFlops+float64(loads)/nativeLoads, 1e-9), ok && ok2
+// nativeCost is about what body costs in vectors, in operations on floats: as
+// much as eight of them is a load or a store.
+func nativeCost(body []loop.Stmt) ir.Dim {
+	w := blockCost(body, nil)
+	return w.flops.Add(w.loads.MulN(8))
 }
 
-// blockMultiple is what ranges of blocks of f are multiples of, or 0.
+// blockMultiple is what the lengths of ranges of blocks of f are multiples of,
+// or 0.
 func blockMultiple(f *loop.For) int {
 	for n := gridBlock; n >= loop.Lanes; n /= 2 {
 		if multiple(f, n) {
@@ -129,9 +121,14 @@ func blockEnds(b *loop.Builder, lo, hi *loop.Val, n ir.Dim, from, to *loop.Val) 
 	}
 }
 
-// cutInBlocks puts f, which runs over vectors, into a loop over its blocks.
-func cutInBlocks(b *loop.Builder, f *loop.For, c *choice) {
+// cutInBlocks puts f, which runs over vectors, into a loop over its blocks; it
+// returns the loop over vectors.
+func cutInBlocks(b *loop.Builder, f *loop.For, chosen map[*loop.For]*choice) *loop.For {
 	inner := *f
+	c := chosen[f]
+	delete(chosen, f)
+	chosen[&inner] = c
+	c.multiple = blockMultiple(f)
 	block, next, one := b.NewVal(loop.Int, "block"), b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 	from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 	body := []loop.Stmt{
@@ -139,9 +136,9 @@ func cutInBlocks(b *loop.Builder, f *loop.For, c *choice) {
 		&loop.Instr{Op: loop.Add, Dst: next, Args: []*loop.Val{block, one}},
 	}
 	body = append(body, blockEnds(b, block, next, f.To.Dim, from, to)...)
-	c.multiple = blockMultiple(f)
 	*f = loop.For{Var: block, To: loop.Bound{Dim: blocksOf(f.To.Dim)}, Step: 1, Body: append(body, &inner)}
 	inner.From, inner.To = loop.Bound{Val: from}, loop.Bound{Val: to}
+	return &inner
 }
 
 // orderLoops sorts perfectly nested parallel loops so that stores walk through
