@@ -46,7 +46,7 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	if len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || f.To.Val != nil || !f.From.Dim.Is(0) {
 		return nil
 	}
-	if w, ok := nativeCost(k.Body).Const(); ok && w < 2*nativeDispatch {
+	if w, ok := nativeCost(k.Body).Const(); ok && w < 2*nativeDispatch || chosen[f] != nil && blocksOf(f.To.Dim).Is(1) {
 		return nil
 	}
 	each := f // each iteration of it is a piece, or each gridBlock

@@ -20,7 +20,7 @@ var avx512Kernels = kernelTable{
 	stepOutSum:       stepOutSumAVX512,
 	stepOutDot2:      stepOutDot2AVX512,
 	stepOutDot3:      stepOutDot3AVX512,
-	stepHiddenSum:    stepHiddenSumAVX512,
+	stepHiddenSum:    callStepHiddenSumAVX512,
 	stepHiddenDot:    stepHiddenDotAVX512,
 	stepApplySub:     callStepApplySubAVX512,
 	stepApplySub2:    callStepApplySub2AVX512,
@@ -37,7 +37,7 @@ var avx2Kernels = kernelTable{
 	stepOutSum:       stepOutSumAVX2,
 	stepOutDot2:      stepOutDot2AVX2,
 	stepOutDot3:      stepOutDot3AVX2,
-	stepHiddenSum:    stepHiddenSumAVX2,
+	stepHiddenSum:    callStepHiddenSumAVX2,
 	stepHiddenDot:    stepHiddenDotAVX2,
 	stepApplySub:     callStepApplySubAVX2,
 	stepApplySub2:    callStepApplySub2AVX2,
@@ -182,12 +182,22 @@ func stepOutDot3AVX2(x, x2, y []float32, B, lo, hi int)
 // stepHiddenSumAVX512: sum in hidden (nn/nn.lm:18:4)
 //
 //go:noescape
-func stepHiddenSumAVX512(x, y []float32, B, lo, hi int)
+func stepHiddenSumAVX512(x, y []float32, B int)
+
+// callStepHiddenSumAVX512 calls stepHiddenSumAVX512.
+func callStepHiddenSumAVX512(x, y []float32, B, lo, hi int) {
+	stepHiddenSumAVX512(x, y, B)
+}
 
 // stepHiddenSumAVX2: sum in hidden (nn/nn.lm:18:4)
 //
 //go:noescape
-func stepHiddenSumAVX2(x, y []float32, B, lo, hi int)
+func stepHiddenSumAVX2(x, y []float32, B int)
+
+// callStepHiddenSumAVX2 calls stepHiddenSumAVX2.
+func callStepHiddenSumAVX2(x, y []float32, B, lo, hi int) {
+	stepHiddenSumAVX2(x, y, B)
+}
 
 // stepHiddenDotAVX512: dot ac,ab->bc in hidden (nn/nn.lm:16:8)
 //

@@ -3169,6 +3169,16 @@ end_piece_3x:
 	VZEROUPPER
 	RET
 
+DATA stepHiddenSumAVX2_const<>+0(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+4(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+8(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+12(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+16(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+20(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+24(SB)/4, $0x00000008
+DATA stepHiddenSumAVX2_const<>+28(SB)/4, $0x00000008
+GLOBL stepHiddenSumAVX2_const<>(SB), RODATA|NOPTR, $32
+
 DATA stepHiddenSumAVX2_lanes<>+0(SB)/4, $0
 DATA stepHiddenSumAVX2_lanes<>+4(SB)/4, $1
 DATA stepHiddenSumAVX2_lanes<>+8(SB)/4, $2
@@ -3188,88 +3198,31 @@ DATA stepHiddenSumAVX2_lanes<>+60(SB)/4, $15
 GLOBL stepHiddenSumAVX2_lanes<>(SB), RODATA|NOPTR, $64
 
 // stepHiddenSumAVX2: sum in hidden (nn/nn.lm:18:4)
-TEXT ·stepHiddenSumAVX2(SB), NOSPLIT, $0-72
-	MOVQ lo+56(FP), AX
-	MOVQ hi+64(FP), CX
-	SHLQ $6, CX
-	MOVQ $8, DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	MOVQ x_base+0(FP), DX
-	MOVQ B+48(FP), BX
-	MOVQ y_base+24(FP), SI
-	LEAQ -16(CX), DI
-	SHLQ $6, AX
-	CMPQ AX, DI
-	JGT end_i_2x
-
-	// for %i.9 = %8 to %6 step 16
-loop_i_2:
-	LEAQ (DX)(AX*4), R8
-	VXORPS X0, X0, X0
-	VXORPS X1, X1, X1
-	MOVQ BX, R9
-	SUBQ $1, R9
-	JLT end_j_1x
-
-	// for %j.11 = 0 to B
-	PCALIGN $32
-loop_j_1:
-	VADDPS (R8), Y0, Y0
-	VADDPS 32(R8), Y1, Y1
-	ADDQ $32, R8
-	SUBQ $1, R9
-	JGE loop_j_1
-end_j_1x:
-	VMOVUPS Y0, (SI)(AX*4)
-	VMOVUPS Y1, 32(SI)(AX*4)
-	ADDQ $16, AX
-	CMPQ AX, DI
-	JLE loop_i_2
-end_i_2x:
-	LEAQ -1(CX), DI
-	CMPQ AX, DI
-	JGT end_i_4x
-
-	// for %i.19 = %i.16 to %18 step 16
-loop_i_4:
-	MOVQ AX, R8
-	NEGQ R8
-	LEAQ (CX)(R8*1), R8
-	MOVQ $16, R9
-	CMPQ R8, R9
-	CMOVQGT R9, R8
-	MOVQ $0, R9
-	TESTQ R8, R8
-	CMOVQLT R9, R8
-	VMOVD R8, X0
-	VPBROADCASTD X0, Y0
+TEXT ·stepHiddenSumAVX2(SB), NOSPLIT, $0-56
+	VBROADCASTSS stepHiddenSumAVX2_const<>+0(SB), Y0
 	VPCMPGTD stepHiddenSumAVX2_lanes<>+0(SB), Y0, Y1
 	VPCMPGTD stepHiddenSumAVX2_lanes<>+32(SB), Y0, Y0
-	LEAQ (DX)(AX*4), R8
+	MOVQ x_base+0(FP), AX
 	VXORPS X2, X2, X2
 	VXORPS X3, X3, X3
-	MOVQ BX, R9
-	SUBQ $1, R9
-	JLT end_j_3x
+	MOVQ B+48(FP), CX
+	SUBQ $1, CX
+	JLT end_j_1x
 
-	// for %j.23 = 0 to B
+	// for %j.4 = 0 to B
 	PCALIGN $32
-loop_j_3:
-	VMASKMOVPS (R8), Y1, Y4
-	VMASKMOVPS 32(R8), Y0, Y5
+loop_j_1:
+	VMASKMOVPS (AX), Y1, Y4
+	VMASKMOVPS 32(AX), Y0, Y5
 	VADDPS Y4, Y2, Y2
 	VADDPS Y5, Y3, Y3
-	ADDQ $32, R8
-	SUBQ $1, R9
-	JGE loop_j_3
-end_j_3x:
-	VMASKMOVPS Y2, Y1, (SI)(AX*4)
-	VMASKMOVPS Y3, Y0, 32(SI)(AX*4)
-	ADDQ $16, AX
-	CMPQ AX, DI
-	JLE loop_i_4
-end_i_4x:
+	ADDQ $32, AX
+	SUBQ $1, CX
+	JGE loop_j_1
+end_j_1x:
+	MOVQ y_base+24(FP), AX
+	VMASKMOVPS Y2, Y1, (AX)
+	VMASKMOVPS Y3, Y0, 32(AX)
 	VZEROUPPER
 	RET
 

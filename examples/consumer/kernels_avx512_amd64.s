@@ -2656,6 +2656,9 @@ end_piece_3x:
 	VZEROUPPER
 	RET
 
+DATA stepHiddenSumAVX512_const<>+0(SB)/4, $0x00000008
+GLOBL stepHiddenSumAVX512_const<>(SB), RODATA|NOPTR, $4
+
 DATA stepHiddenSumAVX512_lanes<>+0(SB)/4, $0
 DATA stepHiddenSumAVX512_lanes<>+4(SB)/4, $1
 DATA stepHiddenSumAVX512_lanes<>+8(SB)/4, $2
@@ -2675,79 +2678,26 @@ DATA stepHiddenSumAVX512_lanes<>+60(SB)/4, $15
 GLOBL stepHiddenSumAVX512_lanes<>(SB), RODATA|NOPTR, $64
 
 // stepHiddenSumAVX512: sum in hidden (nn/nn.lm:18:4)
-TEXT ·stepHiddenSumAVX512(SB), NOSPLIT, $0-72
-	MOVQ lo+56(FP), AX
-	MOVQ hi+64(FP), CX
-	SHLQ $6, CX
-	MOVQ $8, DX
-	CMPQ CX, DX
-	CMOVQGT DX, CX
-	MOVQ x_base+0(FP), DX
-	MOVQ B+48(FP), BX
-	MOVQ y_base+24(FP), SI
-	LEAQ -16(CX), DI
-	SHLQ $6, AX
-	CMPQ AX, DI
-	JGT end_i_2x
-
-	// for %i.9 = %8 to %6 step 16
-loop_i_2:
-	LEAQ (DX)(AX*4), R8
+TEXT ·stepHiddenSumAVX512(SB), NOSPLIT, $0-56
+	VBROADCASTSS stepHiddenSumAVX512_const<>+0(SB), Z0
+	VPCMPGTD stepHiddenSumAVX512_lanes<>+0(SB), Z0, K1
+	MOVQ x_base+0(FP), AX
 	VXORPS X0, X0, X0
-	MOVQ BX, R9
-	SUBQ $1, R9
+	MOVQ B+48(FP), CX
+	SUBQ $1, CX
 	JLT end_j_1x
 
-	// for %j.11 = 0 to B
+	// for %j.4 = 0 to B
 	PCALIGN $32
 loop_j_1:
-	VADDPS (R8), Z0, Z0
-	ADDQ $32, R8
-	SUBQ $1, R9
+	VMOVUPS.Z (AX), K1, Z1
+	VADDPS Z1, Z0, Z0
+	ADDQ $32, AX
+	SUBQ $1, CX
 	JGE loop_j_1
 end_j_1x:
-	VMOVUPS Z0, (SI)(AX*4)
-	ADDQ $16, AX
-	CMPQ AX, DI
-	JLE loop_i_2
-end_i_2x:
-	LEAQ -1(CX), DI
-	CMPQ AX, DI
-	JGT end_i_4x
-
-	// for %i.19 = %i.16 to %18 step 16
-loop_i_4:
-	MOVQ AX, R8
-	NEGQ R8
-	LEAQ (CX)(R8*1), R8
-	MOVQ $16, R9
-	CMPQ R8, R9
-	CMOVQGT R9, R8
-	MOVQ $0, R9
-	TESTQ R8, R8
-	CMOVQLT R9, R8
-	VPBROADCASTD R8, Z0
-	VPCMPGTD stepHiddenSumAVX512_lanes<>+0(SB), Z0, K1
-	LEAQ (DX)(AX*4), R8
-	VXORPS X0, X0, X0
-	MOVQ BX, R9
-	SUBQ $1, R9
-	JLT end_j_3x
-
-	// for %j.23 = 0 to B
-	PCALIGN $32
-loop_j_3:
-	VMOVUPS.Z (R8), K1, Z1
-	VADDPS Z1, Z0, Z0
-	ADDQ $32, R8
-	SUBQ $1, R9
-	JGE loop_j_3
-end_j_3x:
-	VMOVUPS Z0, K1, (SI)(AX*4)
-	ADDQ $16, AX
-	CMPQ AX, DI
-	JLE loop_i_4
-end_i_4x:
+	MOVQ y_base+24(FP), AX
+	VMOVUPS Z0, K1, (AX)
 	VZEROUPPER
 	RET
 

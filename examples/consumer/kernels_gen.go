@@ -541,7 +541,7 @@ func (t *stepOutDot2Task) Run(lo, hi int) { t.run(t.x, t.w, t.x2, t.y, t.B, lo, 
 func (m *memory) stepOutDot2(x, w, x2, y []float32, B int) {
 	n, grain := B, 204
 	if m.kernels != &portableKernels {
-		n, grain = B, 1612
+		n, grain = B, 1607
 	}
 	if n <= grain {
 		m.kernels.stepOutDot2(x, w, x2, y, B, 0, n)
