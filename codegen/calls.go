@@ -28,9 +28,7 @@ func (g *gen) newKernel(k *loop.Kernel) (*kernel, error) {
 	if k.Wide {
 		return nil, fmt.Errorf("bug in codegen: kernel %s is for the host, and a procedure calls it", k.Name)
 	}
-	if len(k.Arguments()) != len(k.Bufs) {
-		return nil, fmt.Errorf("bug in codegen: kernel %s has local memory, which portable code does not", k.Name)
-	}
+	g.uses["scratch"] = g.uses["scratch"] || lends(k)
 	return x, nil
 }
 
@@ -60,7 +58,7 @@ func (g *gen) callText(x *proc, c *loop.Call) string {
 	for _, i := range c.Ints {
 		args = append(args, x.locals["var "+i.Var])
 	}
-	fn := k.name
+	fn := g.portableEntry(k)
 	if len(k.forms) > 0 {
 		g.uses["kernels"] = true
 		fn = "m.kernels." + k.entry
@@ -130,7 +128,7 @@ func (g *gen) parallel(k *kernel) {
 // kernelParams are the parameters of a kernel without local memory and the
 // range, with their types.
 func (g *gen) kernelParams(k *kernel, s scope) (names, types []string) {
-	for _, b := range k.Bufs {
+	for _, b := range k.Arguments() {
 		names, types = append(names, s.pick(b.Name)), append(types, "[]"+g.elem(b.Elem))
 	}
 	for _, n := range k.syms {
@@ -144,7 +142,7 @@ func (g *gen) kernelParams(k *kernel, s scope) (names, types []string) {
 
 // symName is the parameter of k, of those called names, for a symbol.
 func (k *kernel) symName(names []string) func(string) string {
-	return func(sym string) string { return names[len(k.Bufs)+slices.Index(k.syms, sym)] }
+	return func(sym string) string { return names[len(k.Arguments())+slices.Index(k.syms, sym)] }
 }
 
 // taskText is the task of a kernel and the method that runs it.
@@ -153,19 +151,19 @@ func (g *gen) taskText(k *kernel) string {
 	names, types := g.kernelParams(k, s)
 	params := strings.Join(grouped(names, types), ", ")
 	var body string
-	fn, fields := k.name, names
+	fn, fields := g.portableEntry(k), slices.Clone(names)
 	if len(k.forms) == 0 {
 		body = fill(`m.$field = $task{$names}
 	runtime.Parallel($n, $grain, &m.$field)`,
-			"field", k.field, "task", k.task, "names", strings.Join(names, ", "),
+			"field", k.field, "task", k.task, "names", strings.Join(append(slices.Clone(names), g.scratchArg(k)...), ", "),
 			"n", dimExpr(k.Grid.N, k.symName(names), false), "grain", dimExpr(k.Grid.Grain, k.symName(names), false))
 	} else { // of the portable form perhaps without a grid
 		body = g.formsGrid(k, names)
 		fn = "t.run"
 		fields, types = append([]string{"run"}, names...), append([]string{g.entryType(k)}, types...)
-		if k.local() {
-			names, fields, types = append(names, "scratch"), append(fields, "scratch"), append(types, "*runtime.Scratch")
-		}
+	}
+	if k.local() {
+		names, fields, types = append(names, "scratch"), append(fields, "scratch"), append(types, "*runtime.Scratch")
 	}
 	args := make([]string, len(names))
 	for i, n := range names {

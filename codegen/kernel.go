@@ -68,8 +68,8 @@ func bodySyms(body []loop.Stmt, into []string) []string {
 }
 
 // PrintKernel prints k as the Go function called name, with gofmt's layout: its
-// buffers, then the sizes of KernelSyms, then its integers, then the range lo,
-// hi of its grid if it has one. Names of other packages are qualified: runtime,
+// arguments, then the sizes of KernelSyms, then its integers, then its local
+// buffers, then the range lo, hi of its grid if it has one. Names of other packages are qualified: runtime,
 // math, cmp.
 //
 // The function computes the same bits as the interpreter: an expression of the
@@ -222,14 +222,19 @@ func (p *kernelPrinter) function() string {
 		params, types = append(params, name), append(types, typ)
 		return name
 	}
-	for _, b := range p.k.Bufs {
-		p.bufs[b] = param(b.Name, "[]"+p.goType(b.Elem))
+	buffer := func(b *loop.Buffer) { p.bufs[b] = param(b.Name, "[]"+p.goType(b.Elem)) }
+	arguments := p.k.Arguments()
+	for _, b := range arguments {
+		buffer(b)
 	}
 	for _, s := range p.syms {
 		p.symbol[s] = param(s, "int")
 	}
 	for _, v := range p.k.Ints {
 		p.vals[v] = variable(param(hint(v, "n"), "int"))
+	}
+	for _, b := range p.k.Bufs[len(arguments):] {
+		buffer(b)
 	}
 	if g := p.k.Grid; g != nil {
 		p.vals[g.Lo] = variable(param("lo", "int"))

@@ -136,12 +136,15 @@ func (k *kernel) grid() bool {
 // local is whether some form of k needs local memory.
 func (k *kernel) local() bool {
 	for f := range k.all {
-		if len(f.Arguments()) < len(f.Bufs) {
+		if lends(f) {
 			return true
 		}
 	}
 	return false
 }
+
+// lends is whether k has local memory.
+func lends(k *loop.Kernel) bool { return len(k.Arguments()) < len(k.Bufs) }
 
 // gridOf is the number of pieces of a form and how many are a chunk.
 func gridOf(k *loop.Kernel) (n, grain loop.Dim) {
@@ -235,10 +238,14 @@ func (g *gen) formsGrid(k *kernel, names []string) string {
 	return b.String()
 }
 
-// portableCaller is the function that stands for the portable form of k in the
-// tables of kernels if that form has other parameters, in its own paragraph.
+// portableCaller is the function that stands for the portable form of k in calls
+// and in the tables of kernels if that form has other parameters, in its own
+// paragraph.
 func (g *gen) portableCaller(k *kernel) string {
-	if len(k.forms) == 0 || !k.local() && (k.Grid != nil) == k.grid() {
+	switch {
+	case lends(k.Kernel):
+		return "\n\n" + strings.TrimSpace(g.callerText(k, &form{Kernel: k.Kernel, fn: k.name, caller: g.portableEntry(k)}))
+	case g.portableEntry(k) == k.name:
 		return ""
 	}
 	s := newScope(k.name)
@@ -254,7 +261,8 @@ func $caller($params) { $fn($args) }`,
 		"caller", g.portableEntry(k), "fn", k.name, "params", params, "args", strings.Join(names, ", "))
 }
 
-// portableEntry is the function that the table of portable kernels has for k.
+// portableEntry is the function that computes k in portable code, with the
+// parameters of its entry in the tables of kernels.
 func (g *gen) portableEntry(k *kernel) string {
 	if !k.local() && (k.Grid != nil) == k.grid() {
 		return k.name
@@ -280,6 +288,9 @@ func (g *gen) callerText(k *kernel, f *form) string {
 	args := append([]string{}, names...)
 	for _, b := range f.Bufs[len(f.Arguments()):] {
 		field := [...]string{"Floats", "Ints", "Flags"}[b.Elem]
+		if b.Elem == loop.F32 && g.api.Float64 {
+			field = "Doubles"
+		}
 		from := need[b.Elem]
 		to := from.Add(b.Len)
 		cut := "[" + dimExpr(from, sym, false) + ":" + dimExpr(to, sym, false) + "]"
@@ -291,11 +302,17 @@ func (g *gen) callerText(k *kernel, f *form) string {
 	}
 	var body strings.Builder
 	call := fmt.Sprintf("%s(%s)", f.fn, strings.Join(args, ", "))
-	lends := len(f.Arguments()) < len(f.Bufs)
+	lends := lends(f.Kernel)
 	if lends {
-		fmt.Fprintf(&body, "b := scratch.Borrow(%s, %s, %s)\n", dimExpr(need[0], sym, false), dimExpr(need[1], sym, false), dimExpr(need[2], sym, false))
+		borrow := "Borrow"
+		if g.api.Float64 {
+			borrow = "BorrowDoubles"
+		}
+		fmt.Fprintf(&body, "b := scratch."+borrow+"(%s, %s, %s)\n", dimExpr(need[0], sym, false), dimExpr(need[1], sym, false), dimExpr(need[2], sym, false))
 	}
 	switch {
+	case lends && f.target == nil: // Go code may panic
+		fmt.Fprintf(&body, "defer b.Return()\n%s\n", call)
 	case f.faults && lends:
 		fmt.Fprintf(&body, "i, n := %s\nb.Return()\nruntime.Fault(i, n)\n", call)
 	case f.faults:

@@ -79,13 +79,16 @@ func goPrinter(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm,
 	n := len(k.Arguments())
 	params := bufs(k.Arguments())
 	args := []string{}
-	for _, b := range k.Bufs {
+	for _, b := range k.Arguments() {
 		args = append(args, b.Name)
 	}
 	for _, s := range syms {
 		params = append(params, s+" int")
 	}
 	args = append(args, KernelSyms(k)...)
+	for _, b := range k.Bufs[n:] {
+		args = append(args, b.Name)
+	}
 	params = append(params, bufs(k.Bufs[n:])...)
 	if k.Grid != nil {
 		params, args = append(params, "lo int", "hi int"), append(args, "lo", "hi")

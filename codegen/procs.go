@@ -118,9 +118,9 @@ func (g *gen) visit(r *loop.Proc) error {
 				}
 				g.kernel[s.Kernel] = k
 			}
-			if len(s.Args) != len(s.Kernel.Bufs) || len(s.Ints) != len(s.Kernel.Ints) {
+			if len(s.Args) != len(s.Kernel.Arguments()) || len(s.Ints) != len(s.Kernel.Ints) {
 				return fmt.Errorf("bug in pass schedule: %s calls kernel %s with %d buffers and %d integers, not %d and %d",
-					r.Name, s.Kernel.Name, len(s.Args), len(s.Ints), len(s.Kernel.Bufs), len(s.Kernel.Ints))
+					r.Name, s.Kernel.Name, len(s.Args), len(s.Ints), len(s.Kernel.Arguments()), len(s.Kernel.Ints))
 			}
 			for _, n := range k.syms {
 				syms[n] = true

@@ -34,9 +34,10 @@ type Scratch struct {
 // A Block is memory from a [Scratch]. What is in it is undefined. Each slice
 // begins at a multiple of 64 bytes.
 type Block struct {
-	Floats []float32
-	Ints   []int32
-	Flags  []bool
+	Floats  []float32
+	Doubles []float64
+	Ints    []int32
+	Flags   []bool
 
 	home *Scratch
 	bit  uint64
@@ -47,6 +48,13 @@ type Block struct {
 func (s *Scratch) Borrow(floats, ints, flags int) *Block {
 	b := s.block()
 	b.Floats, b.Ints, b.Flags = Resize(b.Floats, floats), Resize(b.Ints, ints), Resize(b.Flags, flags)
+	return b
+}
+
+// BorrowDoubles is Borrow for programs that compute with float64.
+func (s *Scratch) BorrowDoubles(doubles, ints, flags int) *Block {
+	b := s.block()
+	b.Doubles, b.Ints, b.Flags = Resize(b.Doubles, doubles), Resize(b.Ints, ints), Resize(b.Flags, flags)
 	return b
 }
 

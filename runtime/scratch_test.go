@@ -44,6 +44,12 @@ func TestScratch(t *testing.T) {
 		}
 	}
 	assert.Len(t, seen, 150, "blocks are lent again")
+	d := s.BorrowDoubles(3, 2, 1)
+	assert.Len(t, d.Doubles, 3)
+	assert.Len(t, d.Ints, 2)
+	assert.Len(t, d.Flags, 1)
+	aligned(t, d.Doubles)
+	d.Return()
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		a, b := s.Borrow(0, 0, 1), s.Borrow(1, 2, 0)
 		a.Return()

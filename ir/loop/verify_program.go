@@ -309,8 +309,8 @@ func (v *programVerifier) call(c *Proc, s *Call) error {
 	if !v.kernels[k] {
 		return fmt.Errorf("the kernel is not in Kernels")
 	}
-	if len(s.Args) != len(k.Bufs) || len(s.Ints) != len(k.Ints) {
-		return fmt.Errorf("has %d buffers and %d integers, wants %d and %d", len(s.Args), len(s.Ints), len(k.Bufs), len(k.Ints))
+	if len(s.Args) != len(k.Arguments()) || len(s.Ints) != len(k.Ints) {
+		return fmt.Errorf("has %d buffers and %d integers, wants %d and %d", len(s.Args), len(s.Ints), len(k.Arguments()), len(k.Ints))
 	}
 	for _, i := range s.Ints {
 		if _, ok := v.vars[i.Var]; !ok {
