@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"testing"
 
 	"github.com/lmc-lang/lmc/dsl"
@@ -164,6 +165,29 @@ func (x *example) check(t *testing.T) {
 				w[e] = at
 				want := (up - down) / (2 * h)
 				assert.InDelta(t, want, out[k].F[e], 1e-5*max(1, math.Abs(want)), "%s[%d]", o.Name, e)
+			}
+		}
+	}
+}
+
+// No training step of a Transformer has memory with an element for each query
+// and key.
+func TestNoScoresInMemory(t *testing.T) {
+	scores := regexp.MustCompile(`\b[ST]\*[ST]\b`)
+	for _, c := range []struct{ file, model string }{{"chargpt", ""}, {"gpt2", ""}, {"gpt2_compact", ""}, {"bert", ""}, {"llama", "Llama"}, {"llama", "Mixtral"}, {"transformer", ""}} {
+		text, err := os.ReadFile("../examples/" + c.file + ".lm")
+		require.NoError(t, err)
+		file, diags := dsl.Parse(c.file+".lm", text)
+		require.False(t, diags.HasErrors(), "%v", diags)
+		m, diags := check.Check([]*dsl.File{file}, check.Options{Model: c.model})
+		require.False(t, diags.HasErrors(), "%v", diags)
+		p, err := passes.Run(m, passes.Options{})
+		require.NoError(t, err)
+		out, err := passes.Lower(p)
+		require.NoError(t, err)
+		for _, proc := range out.Procs {
+			for _, n := range proc.Arena {
+				assert.NotRegexp(t, scores, n.String(), "%s %s: %s", c.file, c.model, proc.Name)
 			}
 		}
 	}

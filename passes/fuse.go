@@ -14,7 +14,7 @@ func fuse(f *ir.Func) (*ir.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, prepare := range []func(*ir.Func) (*ir.Func, error){oneHot, absorb, sink, arrangeDots} {
+	for _, prepare := range []func(*ir.Func) (*ir.Func, error){oneHot, absorb, sink, unchain, arrangeDots} {
 		if f, err = prepare(f); err != nil {
 			return nil, err
 		}
@@ -31,9 +31,10 @@ type fuser struct {
 	users  [][]*ir.Value // by ID: the roots and loops that read it, also through inline values
 	kept   []bool        // by ID: a result, or an operand of a loop: has to be in memory
 	reads  map[*ir.Value][]reading
-	of     []*group // by ID, of members
-	cloned []bool   // by ID: computed by every group that uses it
-	groups []*group // in order of their last member
+	of     []*group    // by ID, of members
+	cloned []bool      // by ID: computed by every group that uses it
+	chain  []*ir.Value // by ID, of members of chains: the contraction that it grew from
+	groups []*group    // in order of their last member
 }
 
 // A group is the members of one kernel.
@@ -44,7 +45,7 @@ type group struct {
 
 func newFuser(f *ir.Func) *fuser {
 	n := len(f.Values)
-	fu := &fuser{f: f, root: make([]bool, n), users: make([][]*ir.Value, n), kept: make([]bool, n), reads: map[*ir.Value][]reading{}, of: make([]*group, n), cloned: make([]bool, n)}
+	fu := &fuser{f: f, root: make([]bool, n), users: make([][]*ir.Value, n), kept: make([]bool, n), chain: make([]*ir.Value, n), reads: map[*ir.Value][]reading{}, of: make([]*group, n), cloned: make([]bool, n)}
 	fu.findRoots()
 	for _, v := range f.Values {
 		if !fu.root[v.ID] || v.Op == ir.Param {
@@ -101,25 +102,36 @@ func (fu *fuser) see(v *ir.Value) bool { return !fu.root[v.ID] && !fu.isView(v) 
 
 // group makes groups and merges them while that gives one kernel.
 func (fu *fuser) group() {
+	fu.chains()
 	for _, v := range fu.f.Values {
-		if !fu.member(v) {
+		if !fu.member(v) || fu.of[v.ID] != nil {
 			continue
 		}
 		g := &group{members: []*ir.Value{v}}
 		fu.of[v.ID] = g
 		fu.groups = append(fu.groups, g)
-		for again := true; again; {
-			again = false
-			for _, h := range fu.producers(g) {
-				if fu.merge(h, g) {
-					again = true
-					break
-				}
-			}
+		fu.mergeProducers(g)
+	}
+	for _, g := range slices.Clone(fu.groups) {
+		if fu.chain[g.members[0].ID] != nil {
+			fu.mergeProducers(g)
 		}
 	}
 	fu.postpone()
 	fu.mergeSiblings()
+}
+
+// mergeProducers joins what g reads into g, as far as that gives one kernel.
+func (fu *fuser) mergeProducers(g *group) {
+	for again := true; again; {
+		again = false
+		for _, h := range fu.producers(g) {
+			if fu.merge(h, g) {
+				again = true
+				break
+			}
+		}
+	}
 }
 
 // producers are the groups that g reads, the latest first.
@@ -167,9 +179,14 @@ func (fu *fuser) merge(h, g *group) bool {
 // plan is how members are one kernel, or nil.
 func (fu *fuser) plan(members []*ir.Value) *plan {
 	p := &plan{members: members, inside: map[*ir.Value]bool{}, output: map[*ir.Value]bool{}, reads: fu.reads}
+	var links []*ir.Value
 	for _, v := range members {
 		p.inside[v] = true
+		if v.Op == ops.Dot && !slices.Contains(links, fu.chain[v.ID]) {
+			links = append(links, fu.chain[v.ID])
+		}
 	}
+	p.mayChain = len(links) == 1 && links[0] != nil
 	buffers := map[*ir.Value]bool{}
 	for _, v := range members {
 		if fu.escapes(v, p.inside) {

@@ -55,8 +55,11 @@ func commonScope(vs []*ir.Value) string {
 
 // groupName names what a group computes after the ops that cost most.
 func groupName(p *plan) string {
-	if p.kind == contraction {
+	switch p.kind {
+	case contraction:
 		return "dot"
+	case chained:
+		return "chain"
 	}
 	var names []string
 	for _, v := range p.members {
@@ -205,9 +208,10 @@ func oneHot(f *ir.Func) (*ir.Func, error) {
 	})
 }
 
-// sink moves what is as cheap to compute as to read, such as a mask, back into
-// the loops that it was moved out of, and gives every carried value that starts
-// as a constant a constant of its own, to be written where it is carried.
+// sink moves what is as cheap to compute as to read, such as a mask or what is
+// broadcast, back into the loops that it was moved out of, and gives every
+// carried value that starts as a constant a constant of its own, to be written
+// where it is carried.
 func sink(f *ir.Func) (*ir.Func, error) {
 	free := inlines(f)
 	return mapFunc(f, func(b *ir.Builder, v *ir.Value, args []*ir.Value) (*ir.Value, error) {
@@ -225,9 +229,17 @@ func sink(f *ir.Func) (*ir.Func, error) {
 			}
 		}
 		cheap := make([]bool, len(l.Invariants))
+		now := args[len(args)-len(l.Invariants):]
+		var small []*ir.Value // of the new function: what is broadcast
 		any := false
 		for i, x := range l.Invariants {
 			cheap[i] = free[x.ID] && selfContained(x)
+			if y := narrow(now[i]); !cheap[i] && y != nil {
+				cheap[i] = true
+				if !slices.Contains(small, y) {
+					small = append(small, y)
+				}
+			}
 			any = any || cheap[i]
 		}
 		if !any {
@@ -241,6 +253,9 @@ func sink(f *ir.Func) (*ir.Func, error) {
 			if i < first || !cheap[i-first] {
 				env[p] = body.Param(p.Scope, p.Type)
 			}
+		}
+		for _, y := range small {
+			env[y] = body.Param(y.Scope, y.Type)
 		}
 		var copied func(x *ir.Value) *ir.Value
 		copied = func(x *ir.Value) *ir.Value {
@@ -256,12 +271,15 @@ func sink(f *ir.Func) (*ir.Func, error) {
 			return c
 		}
 		var kept []*ir.Value
-		for i, x := range l.Invariants {
+		for i := range l.Invariants {
 			if cheap[i] {
-				env[l.Body.Params[first+i]] = copied(x)
+				env[l.Body.Params[first+i]] = copied(now[i])
 			} else {
-				kept = append(kept, args[len(args)-len(l.Invariants)+i])
+				kept = append(kept, now[i])
 			}
+		}
+		for _, y := range small {
+			kept = append(kept, y)
 		}
 		for _, x := range l.Body.Values {
 			copied(x)
@@ -274,6 +292,18 @@ func sink(f *ir.Func) (*ir.Func, error) {
 		l.Invariants = kept
 		return rebuildScan(b, l, append(others[:len(others):len(others)], kept...)), nil
 	})
+}
+
+// narrow is the smaller value that x is a broadcast of, or nil.
+func narrow(x *ir.Value) *ir.Value {
+	y := x
+	for y.Op == ops.Broadcast {
+		y = y.Args[0]
+	}
+	if y == x || 2*traffic(y) > traffic(x) {
+		return nil
+	}
+	return y
 }
 
 // selfContained reports whether x is computed from nothing.

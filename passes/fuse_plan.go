@@ -21,6 +21,9 @@ const (
 	columns
 	// contraction: one dot, with what its operands need and what follows it.
 	contraction
+	// chained: contractions and what is between them, a block of rows at a time;
+	// see chain.
+	chained
 )
 
 // A plan is a group that can be one kernel.
@@ -42,6 +45,15 @@ type plan struct {
 	phases  int                 // number of the last phase
 	dot     *ir.Value           // of contraction
 	form    *dotForm            // of contraction
+
+	// Of chained:
+	chain  *chain
+	stages []*plan                 // in order: rows and contractions
+	local  []*ir.Value             // what a later stage reads and is no output
+	shares map[*ir.Value]*ir.Value // local values that take the memory of others, which are not read any more
+	limit  *chainLimit             // nil: all indices matter
+
+	mayChain bool // fuse has found that the contractions are of one chain
 }
 
 // inlines finds, by ID, the values of f that move or make elements at so little
@@ -80,7 +92,7 @@ func planBody(body *ir.Func, memory map[*ir.Value]storage) *plan {
 	}
 	in := inlines(body)
 	see := func(v *ir.Value) bool { return in[v.ID] && !output[v] }
-	p := &plan{memory: memory, output: output, inside: map[*ir.Value]bool{}, reads: map[*ir.Value][]reading{}}
+	p := &plan{mayChain: true, memory: memory, output: output, inside: map[*ir.Value]bool{}, reads: map[*ir.Value][]reading{}}
 	for _, v := range body.Values {
 		if v.Op != ir.Param && !see(v) {
 			p.members = append(p.members, v)
@@ -112,8 +124,10 @@ func (p *plan) solve(see through) bool {
 	switch {
 	case len(p.members) == 0:
 		return false
-	case special || len(dots) > 1:
+	case special:
 		return len(p.members) == 1
+	case len(dots) > 1:
+		return p.mayChain && p.solveChain(see)
 	case len(dots) == 1:
 		return !reduces && p.solveDot(dots[0], see)
 	}

@@ -98,7 +98,7 @@ func TestFusion(t *testing.T) {
 			y := gelu(g, linear(g, x, w, b))
 			return grad(g, y, g.Param("dy", y.Type), x, w, b)
 		}},
-		{"attention", 3, func(g ops.Graph) []*ir.Value {
+		{"attention", 1, func(g ops.Graph) []*ir.Value {
 			const h, k = 2, 4
 			qkv := g.Reshape(x3(g, 3*h*k), symB, symT, n(3), n(h), n(k))
 			part := func(i int) *ir.Value {

@@ -38,27 +38,33 @@ func TestGridSplits(t *testing.T) {
 				continue
 			}
 			grids++
-			p, err := loop.Compile(k, dims, false)
-			require.NoError(t, err)
-			args := kernelArgs(t, k, dims, r)
-			poisonOuts(k, args)
-			require.NoError(t, p.Run(args, nil))
-			want := bits(k, args)
-			poisonOuts(k, args)
-			for lo := 0; lo < p.Grid(); {
-				hi := min(p.Grid(), lo+1+r.IntN(4))
-				require.NoError(t, p.RunRange(args, nil, lo, hi))
-				lo = hi
-			}
-			require.Equal(t, want, bits(k, args), "%v", k)
+			checkSplits(t, k, dims, r)
 		}
 	}
 	require.Greater(t, grids, 100)
 }
 
+// checkSplits runs k in one piece and in several.
+func checkSplits(t *testing.T, k *loop.Kernel, dims map[string]int, r *rand.Rand) {
+	t.Helper()
+	p, err := loop.Compile(k, dims, false)
+	require.NoError(t, err)
+	args := kernelArgs(t, k, dims, r)
+	poisonOuts(k, args)
+	require.NoError(t, p.Run(args, nil))
+	want := bits(k, args)
+	poisonOuts(k, args)
+	for lo := 0; lo < p.Grid(); {
+		hi := min(p.Grid(), lo+1+r.IntN(4))
+		require.NoError(t, p.RunRange(args, nil, lo, hi))
+		lo = hi
+	}
+	require.Equal(t, want, bits(k, args), "%v", k)
+}
+
 func kernelArgs(t *testing.T, k *loop.Kernel, dims map[string]int, r *rand.Rand) []loop.Mem {
 	var args []loop.Mem
-	for _, b := range k.Bufs {
+	for _, b := range k.Arguments() {
 		n, err := b.Len.Eval(dims)
 		require.NoError(t, err)
 		m := loop.NewMem(b.Elem, n, false)
@@ -79,7 +85,7 @@ func kernelArgs(t *testing.T, k *loop.Kernel, dims map[string]int, r *rand.Rand)
 
 // bits are those of the outputs of k.
 func bits(k *loop.Kernel, args []loop.Mem) (out []uint32) {
-	for i, b := range k.Bufs {
+	for i, b := range k.Arguments() {
 		if !b.Out {
 			continue
 		}
@@ -105,7 +111,7 @@ func bits(k *loop.Kernel, args []loop.Mem) (out []uint32) {
 }
 
 func poisonOuts(k *loop.Kernel, args []loop.Mem) {
-	for i, b := range k.Bufs {
+	for i, b := range k.Arguments() {
 		if !b.Out {
 			continue
 		}

@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -19,8 +20,18 @@ func (s *scheduler) natives(k *kernel) error {
 	for _, t := range loop.Targets {
 		var n *loop.Kernel
 		b, p := k.again()
-		if p.kind == contraction && b.nativeDot(p, t) != nil {
-			// What is computed before and after the sums is still scalar.
+		native := false
+		switch p.kind {
+		case contraction:
+			native = b.nativeDot(p, t) != nil
+		case chained:
+			if native = b.nativeChain(p, t) != nil; !native {
+				s.refused(k.Kernel, errors.New("a contraction of the chain has no form in vectors"))
+				return nil
+			}
+		}
+		if native {
+			// What is computed before, after and between the sums is still scalar.
 			n, _ = vectorise(b.Builder, b.parallel)
 		}
 		switch {
@@ -87,7 +98,7 @@ func adopt(k, n *loop.Kernel) {
 		byName[b.Name] = b
 	}
 	var bufs []*loop.Buffer
-	for _, b := range k.Bufs {
+	for _, b := range k.Arguments() {
 		x := byName[b.Name]
 		if x == nil || x.Elem != b.Elem || x.Out != b.Out || !x.Len.Eq(b.Len) {
 			c := *b

@@ -45,6 +45,7 @@ type gemm struct {
 	masks   []*loop.Val // of its vectors of columns; nil for all lanes
 	from    *loop.Val   // first index of the first summed letter of the panel; nil for 0
 	to      loop.Bound  // and its end
+	base    loop.Index  // where the panel begins in its memory
 }
 
 // An operandForm is how an operand is read: from memory, at an address that is a
@@ -75,8 +76,8 @@ func (b *kernelBuilder) nativeDot(p *plan, t *loop.Target) *loop.Kernel {
 func (g *gemm) roles() bool {
 	long := func(letters string) (out []rune) {
 		for _, r := range letters {
-			if g.extent(r).Is(1) {
-				g.at[r] = loop.Index{}
+			if at, ok := g.fixed[r]; ok || g.extent(r).Is(1) {
+				g.at[r] = at
 			} else {
 				out = append(out, r)
 				g.parts[r] = []rune{r}
@@ -89,7 +90,9 @@ func (g *gemm) roles() bool {
 	if len(out) == 0 || len(g.sums) == 0 {
 		return false
 	}
-	g.col = out[len(out)-1]
+	if g.col == 0 {
+		g.col = out[len(out)-1]
+	}
 	in := func(i int, r rune) bool { return containsRune([]string{g.spec.X, g.spec.Y}[i], r) }
 	if in(0, g.col) == in(1, g.col) {
 		return false
@@ -97,7 +100,10 @@ func (g *gemm) roles() bool {
 	if in(1, g.col) {
 		g.vector = 1
 	}
-	for _, r := range out[:len(out)-1] {
+	for _, r := range out {
+		if r == g.col {
+			continue
+		}
 		if in(g.vector, r) {
 			g.batch = append(g.batch, r)
 		} else {
@@ -137,30 +143,30 @@ func (g *gemm) trial() *dotEmitter {
 // addresses finds how the operands are read; false if that may fault.
 func (g *gemm) addresses() bool {
 	t := g.trial()
-	for i := range g.operand {
-		if g.operand[i].computed {
-			continue
-		}
-		t.K.Body = nil
-		t.operand(i)
-		if len(t.K.Body) == 1 {
-			if l, ok := t.K.Body[0].(*loop.Load); ok && l.Buf.Elem == loop.F32 {
-				g.operand[i] = operandForm{buf: l.Buf, at: l.At}
-				continue
-			}
-		}
-		fine := true
-		walk(t.K.Body, func(s loop.Stmt) {
-			in, ok := s.(*loop.Instr)
-			_, loops := s.(*loop.For)
-			fine = fine && !loops && !(ok && in.Op == loop.Check)
-		})
-		if !fine {
-			return false
-		}
-		g.operand[i] = operandForm{computed: true}
+	return g.find(t, 0) && g.find(t, 1)
+}
+
+// find finds how operand i is read, by reading it in t.
+func (g *gemm) find(t *dotEmitter, i int) bool {
+	if g.operand[i].computed {
+		return true
 	}
-	return true
+	t.K.Body = nil
+	t.operand(i)
+	if len(t.K.Body) == 1 {
+		if l, ok := t.K.Body[0].(*loop.Load); ok && l.Buf.Elem == loop.F32 {
+			g.operand[i] = operandForm{buf: l.Buf, at: l.At}
+			return true
+		}
+	}
+	fine := true
+	walk(t.K.Body, func(s loop.Stmt) {
+		in, ok := s.(*loop.Instr)
+		_, loops := s.(*loop.For)
+		fine = fine && !loops && !(ok && in.Op == loop.Check)
+	})
+	g.operand[i] = operandForm{computed: true}
+	return fine
 }
 
 // join makes one letter of two neighbours that are one run of memory in the
@@ -184,7 +190,7 @@ func (g *gemm) join() {
 	for _, list := range lists {
 		for i := len(*list) - 2; i >= 0; i-- {
 			a, b := (*list)[i], (*list)[i+1]
-			if !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
+			if g.part(a) || g.part(b) || !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
 				continue
 			}
 			g.joined[b] = g.extent(a).Mul(g.extent(b))
@@ -378,12 +384,12 @@ func (g *gemm) pieces() bool {
 			}
 		}
 		if !g.shape.panels {
-			g.piece(panel)
+			g.piece(panel, g.panelOfColumns)
 			return nil
 		}
 		g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
 		g.packRows()
-		g.Range("panel", panels, g.piece)
+		g.Range("panel", panels, func(x *loop.Val) { g.piece(x, g.panelOfColumns) })
 		return nil
 	})
 	return true

@@ -7,16 +7,16 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// piece emits one panel of columns for some rows.
-func (g *gemm) piece(panel *loop.Val) {
+// piece emits body for one panel of columns.
+func (g *gemm) piece(panel *loop.Val, body func()) {
 	extent, width := g.extent(g.col), g.width()
 	g.lo = loop.At(panel).Scale(loop.N(width))
 	full, rest := func() {
 		g.columns, g.masks = loop.Bound{Dim: loop.N(width)}, make([]*loop.Val, g.shape.vectors)
-		g.panelOfColumns()
+		body()
 	}, func() {
 		g.tail()
-		g.panelOfColumns()
+		body()
 	}
 	n, known := extent.Const()
 	switch {
@@ -190,7 +190,8 @@ func (g *gemm) rowTiles(body func(t rowTile)) {
 		if i < len(outer) {
 			r = outer[i]
 		}
-		from, to, base := loop.Bound{}, loop.Bound{Dim: g.extent(r)}, loop.Index{}
+		from, to := g.span(r)
+		base := loop.Index{}
 		if i == 0 && g.shape.block > 0 {
 			from, to = g.blockRange(r)
 			base = loop.At(from.Val).Scale(loop.N(-1))
@@ -241,6 +242,7 @@ func (g *gemm) tiles1(r rune, from, to loop.Bound, n int, body func(x *loop.Val,
 		return loop.Bound{Val: after}
 	}
 	size, known := to.Dim.Const()
+	known = known && to.Val == nil
 	if from.Val != nil {
 		c, ok := g.extent(r).Const()
 		size, known = g.shape.block, ok && c%g.shape.block == 0

@@ -200,7 +200,7 @@ func (g *gemm) nestParts(parts []rune, body func()) {
 
 // inPanel is the place in the panel of a column for the current summed letters.
 func (g *gemm) inPanel(column loop.Dim) loop.Index {
-	return g.sumIndex().Scale(loop.N(g.width())).Add(loop.AtDim(column))
+	return g.sumIndex().Scale(loop.N(g.width())).Add(g.base).Add(loop.AtDim(column))
 }
 
 // sumIndex is the number of the current sum in the panel.

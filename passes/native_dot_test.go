@@ -201,7 +201,7 @@ func clone(m loop.Mem) loop.Mem {
 // outs copies the outputs of k that are no scratch.
 func outs(k *loop.Kernel, args []loop.Mem) [][]float32 {
 	var out [][]float32
-	for i, b := range k.Bufs {
+	for i, b := range k.Arguments() {
 		if !b.Out || b.Name[0] != 'y' {
 			continue
 		}

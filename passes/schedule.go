@@ -265,7 +265,7 @@ func (fr *frame) call(k *kernel, args, out []*place) error {
 	for _, j := range k.results {
 		places = append(places, out[j])
 	}
-	for _, b := range k.Bufs[len(places):] {
+	for _, b := range k.Arguments()[len(places):] {
 		places = append(places, fr.mem.slot(ir.Type{Elem: b.Elem, Shape: []ir.Dim{b.Len}}))
 	}
 	for _, p := range places {

@@ -20,6 +20,11 @@ type dotEmitter struct {
 	sum    storage         // where the sums are, unless they stay in registers
 	kept   bool            // the dot is a result
 	split  bool            // tiles of one element: its sum in several parts
+
+	// Of a stage of a chain, which computes a part of the contraction:
+	fixed map[rune]loop.Index    // letters that have one index
+	spans map[rune][2]loop.Bound // ranges of letters that have not all indices
+	adds  bool                   // the sums are added to what is there
 }
 
 // newDot begins the contraction of p.
@@ -35,8 +40,10 @@ func (b *kernelBuilder) newDot(p *plan) *dotEmitter {
 }
 
 // contraction emits a group around a dot.
-func (b *kernelBuilder) contraction(p *plan) {
-	d := b.newDot(p)
+func (b *kernelBuilder) contraction(p *plan) { b.newDot(p).run() }
+
+// run emits the contraction.
+func (d *dotEmitter) run() {
 	inRegisters := d.f.kind == tiles || len(d.f.columns) == 0
 	if !inRegisters {
 		d.sum = d.home()
@@ -93,8 +100,9 @@ func (d *dotEmitter) joinLetters() {
 	for _, list := range lists {
 		var long []rune
 		for _, r := range *list {
-			if d.extent(r).Is(1) {
-				d.at[r] = loop.Index{}
+			at, ok := d.fixed[r]
+			if ok || d.extent(r).Is(1) {
+				d.at[r] = at
 			} else {
 				long = append(long, r)
 			}
@@ -106,7 +114,7 @@ func (d *dotEmitter) joinLetters() {
 	for _, list := range lists {
 		for i := len(*list) - 2; i >= 0; i-- {
 			a, b := (*list)[i], (*list)[i+1]
-			if !joint(body, vars[a], vars[b], d.extent(b)) {
+			if d.part(a) || d.part(b) || !joint(body, vars[a], vars[b], d.extent(b)) {
 				continue
 			}
 			d.joined[b] = d.extent(a).Mul(d.extent(b))
@@ -114,6 +122,26 @@ func (d *dotEmitter) joinLetters() {
 			*list = append((*list)[:i:i], (*list)[i+1:]...)
 		}
 	}
+}
+
+// part reports whether only some indices of r are computed.
+func (d *dotEmitter) part(r rune) bool {
+	_, ok := d.spans[r]
+	return ok
+}
+
+// span is the range of r.
+func (d *dotEmitter) span(r rune) (from, to loop.Bound) {
+	if s, ok := d.spans[r]; ok {
+		return s[0], s[1]
+	}
+	return loop.Bound{}, loop.Bound{Dim: d.extent(r)}
+}
+
+// multiple reports whether r has a multiple of n indices.
+func (d *dotEmitter) multiple(r rune, n int) bool {
+	c, ok := d.extent(r).Const()
+	return ok && c%n == 0 && !d.part(r)
 }
 
 // trial emits everything that one product and one element of the result take
@@ -166,6 +194,10 @@ func (d *dotEmitter) operand(i int) *loop.Val { return d.pull(d.p.dot.Args[i], d
 
 // outer loops over letters; the iterations are independent.
 func (d *dotEmitter) outer(letters []rune, body func()) {
+	if d.fixed != nil {
+		d.loops(letters, body)
+		return
+	}
 	extents := make([]ir.Dim, len(letters))
 	for i, r := range letters {
 		extents[i] = d.extent(r)
@@ -190,9 +222,11 @@ func (d *dotEmitter) loops(letters []rune, body func()) {
 		d.loops(letters[1:], body)
 		return
 	}
-	d.Range(strings.ToLower(string(r)), d.extent(r), func(i *loop.Val) {
+	from, to := d.span(r)
+	d.For(strings.ToLower(string(r)), from, to, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 		d.at[r] = loop.At(i)
 		d.loops(letters[1:], body)
+		return nil
 	})
 }
 
@@ -237,11 +271,8 @@ func (d *dotEmitter) rowBlocks() {
 		d.rowBlock(r, []loop.Index{{}})
 		return
 	}
-	from, to := loop.Bound{}, loop.Bound{Dim: extent}
-	whole := false
-	if c, ok := extent.Const(); ok && c%n == 0 {
-		whole = true
-	}
+	from, to := d.span(r)
+	whole := d.multiple(r, n)
 	if d.Block() == 0 { // the outermost loop is the grid
 		lo, hi := d.NewVal(loop.Int, "lo"), d.NewVal(loop.Int, "hi")
 		d.K.Grid = &loop.Grid{Lo: lo, Hi: hi, N: extent}
@@ -290,13 +321,15 @@ func (d *dotEmitter) rowBlock(letter rune, block []loop.Index) {
 	}
 	v := d.p.dot
 	d.loops(f.columns[:len(f.columns)-1], func() {
-		inner(func(row func(int)) {
-			zero := d.Const(v.Type.Elem, 0)
-			for i := range block {
-				row(i)
-				d.Store(d.sum.buf, d.sum.address(d.index(2)), zero)
-			}
-		})
+		if !d.adds {
+			inner(func(row func(int)) {
+				zero := d.Const(v.Type.Elem, 0)
+				for i := range block {
+					row(i)
+					d.Store(d.sum.buf, d.sum.address(d.index(2)), zero)
+				}
+			})
+		}
 		_, sums := d.blockSizes()
 		d.sumBlocks(sums, func(ks []map[rune]loop.Index) {
 			set := func(k int) {
@@ -386,11 +419,11 @@ func (d *dotEmitter) sumBlocks(n int, body func(ks []map[rune]loop.Index)) {
 			body([]map[rune]loop.Index{{last: {}}})
 			return
 		}
-		rest := loop.Bound{}
+		rest, to := d.span(last)
 		name := strings.ToLower(string(last))
 		if n > 1 {
 			var after *loop.Val
-			d.steps(name, loop.Bound{}, loop.Bound{Dim: extent}, n, nil, &after, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
+			d.steps(name, rest, to, n, nil, &after, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
 				ks := make([]map[rune]loop.Index, n)
 				for i := range ks {
 					ks[i] = map[rune]loop.Index{last: loop.At(k).Add(loop.AtDim(loop.N(i)))}
@@ -398,12 +431,12 @@ func (d *dotEmitter) sumBlocks(n int, body func(ks []map[rune]loop.Index)) {
 				body(ks)
 				return nil
 			})
-			if c, ok := extent.Const(); ok && c%n == 0 {
+			if d.multiple(last, n) {
 				return
 			}
 			rest = loop.Bound{Val: after}
 		}
-		d.For(name, rest, loop.Bound{Dim: extent}, 1, nil, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
+		d.For(name, rest, to, 1, nil, func(k *loop.Val, _ []*loop.Val) []*loop.Val {
 			body([]map[rune]loop.Index{{last: loop.At(k)}})
 			return nil
 		})

@@ -262,7 +262,7 @@ func setCost(k *loop.Kernel) {
 		w = pieceCost(k).times(k.Grid.N)
 	}
 	k.Cost.FLOPs = w.flops
-	for _, b := range k.Bufs {
+	for _, b := range k.Arguments() {
 		size := 4
 		if b.Elem == loop.Bool {
 			size = 1

@@ -59,6 +59,12 @@ type kernelBuilder struct {
 	// native: loops are for vectorise. Sums are not split, columns of sums stay
 	// in registers, and loops inside a row are in parallel, too, but for their sums.
 	native bool
+
+	// Of chains:
+	sequential bool                       // the rows of a piece are computed one after the other
+	rowOf      map[*ir.Value]*loop.Buffer // local memory for a row of values
+	limit      *loop.Val                  // only so many indices inside a row matter; nil: all
+	flops      ir.Dim                     // of the whole kernel, where loops do not show it
 }
 
 // scheduleGroup makes the kernel of body, called name, for tensors addressed as
@@ -72,6 +78,8 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 		b.columns(p)
 	case contraction:
 		b.contraction(p)
+	case chained:
+		b.chained(p)
 	default:
 		b.naive()
 	}
@@ -84,7 +92,7 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 
 // newKernelBuilder has the buffers of a group, and a plan for it.
 func newKernelBuilder(name, doc string, body *ir.Func, params, results []view) (*kernelBuilder, *plan) {
-	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}, over: map[*ir.Value]bool{}}
+	b := &kernelBuilder{emitter: newEmitter(name), body: body, out: map[*ir.Value][]storage{}, ints: map[string]*loop.Val{}, parallel: map[*loop.Val]bool{}, wholes: map[*alloc]*loop.Buffer{}, over: map[*ir.Value]bool{}, rowOf: map[*ir.Value]*loop.Buffer{}}
 	b.K.Doc = doc
 	names := bufferNames{}
 	b.names = names
@@ -222,6 +230,10 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 	tidy(b.K)
 	gridify(b.Builder, b.parallel)
 	setCost(b.K)
+	if !b.flops.Is(0) {
+		b.K.Cost.FLOPs = b.flops
+		b.K.Grid.Grain = grainFor(b.flops, b.K.Grid.N, worthADispatch)
+	}
 	k := &kernel{Kernel: b.K, ints: b.loops, updates: b.updates}
 	used := map[*loop.Buffer]bool{}
 	walk(b.K.Body, func(s loop.Stmt) {
@@ -261,7 +273,9 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 		}
 	}
 	b.K.Bufs = bufs
-	findInPlace(b.K)
+	if !b.sequential { // there, no row may be overwritten before the last one is computed
+		findInPlace(b.K)
+	}
 	return k, b.K.Verify()
 }
 

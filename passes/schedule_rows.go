@@ -179,8 +179,12 @@ func (b *kernelBuilder) rowLoop(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 				return rec(axis+1, phi)
 			})
 		}
+		to := loop.Bound{Dim: extent}
+		if depth == 1 && b.limit != nil {
+			to = loop.Bound{Val: b.limit}
+		}
 		if n == 1 {
-			return b.For("j", loop.Bound{}, loop.Bound{Dim: extent}, 1, acc, func(j *loop.Val, phi []*loop.Val) []*loop.Val {
+			return b.For("j", loop.Bound{}, to, 1, acc, func(j *loop.Val, phi []*loop.Val) []*loop.Val {
 				b.parallel[j] = b.native
 				inner[axis] = loop.At(j)
 				return b.fold(p, l, keep, row, inner, phi)
@@ -188,7 +192,7 @@ func (b *kernelBuilder) rowLoop(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 		}
 		m := len(l.reductions)
 		var after *loop.Val
-		acc = b.steps("j", loop.Bound{}, loop.Bound{Dim: extent}, n, acc, &after, func(j *loop.Val, phi []*loop.Val) []*loop.Val {
+		acc = b.steps("j", loop.Bound{}, to, n, acc, &after, func(j *loop.Val, phi []*loop.Val) []*loop.Val {
 			var next []*loop.Val
 			for part := range n {
 				inner[axis] = loop.At(j).Add(loop.AtDim(loop.N(part)))
@@ -196,10 +200,10 @@ func (b *kernelBuilder) rowLoop(p *plan, l *rowLoop, keep map[*ir.Value]storage,
 			}
 			return next
 		})
-		if c, ok := extent.Const(); ok && c%n == 0 {
+		if c, ok := extent.Const(); ok && c%n == 0 && to.Val == nil {
 			return acc
 		}
-		rest := b.For("j", loop.Bound{Val: after}, loop.Bound{Dim: extent}, 1, acc[:m], func(j *loop.Val, phi []*loop.Val) []*loop.Val {
+		rest := b.For("j", loop.Bound{Val: after}, to, 1, acc[:m], func(j *loop.Val, phi []*loop.Val) []*loop.Val {
 			inner[axis] = loop.At(j)
 			return b.fold(p, l, keep, row, inner, phi)
 		})
@@ -342,11 +346,33 @@ func (b *kernelBuilder) keep(p *plan, members []*ir.Value) map[*ir.Value]storage
 			keep[v] = b.out[host][0]
 			continue
 		}
-		s := storage{strides: rowMajor(v.Type.Shape)}
-		s.buf = b.Buffer(b.names.pick("", "scratch"), v.Type.Elem, v.Type.Len(), true)
-		keep[v] = s
+		keep[v] = b.scratch(p, v)
 	}
 	return keep
+}
+
+// scratch is memory for v of the kernel's own: for one row if rows are computed
+// one after the other.
+func (b *kernelBuilder) scratch(p *plan, v *ir.Value) storage {
+	s := storage{strides: rowMajor(v.Type.Shape)}
+	if !b.sequential {
+		s.buf = b.Buffer(b.names.pick("", "scratch"), v.Type.Elem, v.Type.Len(), true)
+		return s
+	}
+	n := loop.N(1)
+	for i := len(s.strides) - 1; i >= 0; i-- {
+		if p.rowOf[v][i] >= 0 {
+			s.strides[i] = loop.N(0)
+			continue
+		}
+		s.strides[i] = n
+		n = n.Mul(v.Type.Shape[i])
+	}
+	if s.buf = b.rowOf[v]; s.buf == nil {
+		s.buf = b.Local(b.names.pick("", "row"), v.Type.Elem, n)
+		b.rowOf[v] = s.buf
+	}
+	return s
 }
 
 // needed is the last phase in which each member is asked for.

@@ -62,8 +62,8 @@ func (d *dotEmitter) along(r rune, n int, grid bool, body func(idx []loop.Index)
 		body([]loop.Index{{}})
 		return
 	}
-	from, to := loop.Bound{}, loop.Bound{Dim: d.extent(r)}
-	c, known := to.Dim.Const()
+	from, to := d.span(r)
+	known := d.multiple(r, n)
 	if grid && d.Block() == 0 {
 		lo, hi := d.NewVal(loop.Int, "lo"), d.NewVal(loop.Int, "hi")
 		d.K.Grid = &loop.Grid{Lo: lo, Hi: hi, N: to.Dim}
@@ -80,7 +80,7 @@ func (d *dotEmitter) along(r rune, n int, grid bool, body func(idx []loop.Index)
 			body(idx)
 			return nil
 		})
-		if known && c%n == 0 {
+		if known {
 			return
 		}
 		from = loop.Bound{Val: after}
@@ -102,8 +102,15 @@ func (d *dotEmitter) tile(row, column rune, is, js []loop.Index) {
 	n := len(is) * len(js)
 	zero := d.Const(v.Type.Elem, 0)
 	init := make([]*loop.Val, n)
-	for i := range init {
-		init[i] = zero
+	for i := range is {
+		for j := range js {
+			set(row, is[i])
+			set(column, js[j])
+			k := i*len(js) + j
+			if init[k] = zero; d.adds {
+				init[k] = d.Load(d.out[v][0].buf, d.out[v][0].address(d.index(2)))
+			}
+		}
 	}
 	var rec func(letters []rune, acc []*loop.Val) []*loop.Val
 	rec = func(letters []rune, acc []*loop.Val) []*loop.Val {
@@ -134,7 +141,8 @@ func (d *dotEmitter) tile(row, column rune, is, js []loop.Index) {
 		if d.split && len(letters) == 1 {
 			return d.splitSum(r, acc, rec)
 		}
-		return d.For(strings.ToLower(string(r)), loop.Bound{}, loop.Bound{Dim: d.extent(r)}, 1, acc, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+		from, to := d.span(r)
+		return d.For(strings.ToLower(string(r)), from, to, 1, acc, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
 			d.at[r] = loop.At(k)
 			return rec(letters[1:], phi)
 		})
@@ -160,8 +168,8 @@ func (d *dotEmitter) splitSum(r rune, acc []*loop.Val, rec func([]rune, []*loop.
 	zero := d.Const(d.p.dot.Type.Elem, 0)
 	init := []*loop.Val{acc[0], zero, zero, zero}
 	var after *loop.Val
-	extent := loop.Bound{Dim: d.extent(r)}
-	sums := d.steps("k", loop.Bound{}, extent, len(init), init, &after, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+	from, to := d.span(r)
+	sums := d.steps("k", from, to, len(init), init, &after, func(k *loop.Val, phi []*loop.Val) []*loop.Val {
 		next := make([]*loop.Val, len(phi))
 		for part := range phi {
 			d.at[r] = loop.At(k).Add(loop.AtDim(loop.N(part)))
@@ -169,8 +177,8 @@ func (d *dotEmitter) splitSum(r rune, acc []*loop.Val, rec func([]rune, []*loop.
 		}
 		return next
 	})
-	if c, ok := extent.Dim.Const(); !ok || c%len(init) != 0 {
-		sums[0] = d.For("k", loop.Bound{Val: after}, extent, 1, sums[:1], func(k *loop.Val, phi []*loop.Val) []*loop.Val {
+	if !d.multiple(r, len(init)) {
+		sums[0] = d.For("k", loop.Bound{Val: after}, to, 1, sums[:1], func(k *loop.Val, phi []*loop.Val) []*loop.Val {
 			d.at[r] = loop.At(k)
 			return rec(nil, phi)
 		})[0]

@@ -16,8 +16,10 @@ import (
 // The counter, slices and invariants are there anyway. Layout ops, constants
 // and random draws are always computed again, cheap pointwise ops nearly so;
 // reductions, contractions and loops are kept, except for a contraction whose
-// result is much larger than its operands (the scores of attention). Under
-// remat carried values are all that is kept.
+// result is much larger than its operands (the scores of attention): it and what
+// follows it element by element is computed again, for a few rows at a time, and
+// what is kept of it is what its rows have been reduced to. Under remat carried
+// values are all that is kept.
 func residuals(s *step, l Loop) []residual {
 	f := s.both
 	back := make([]bool, len(f.Values)) // depends on a cotangent
@@ -57,11 +59,15 @@ func residuals(s *step, l Loop) []residual {
 	n := len(f.Values)
 	cut := newFlow(2*n + 2)
 	forward, backward := 2*n, 2*n+1
+	grown := outgrown(f)
 	for i, v := range f.Values {
 		if !used[i] || back[i] {
 			continue
 		}
 		keep, again := keepCost(v), againCost(v)
+		if grown[i] {
+			again = min(again, Elements(v.Type)*unit/10)
+		}
 		_, collected := result[v]
 		switch {
 		case carries[i]:
@@ -128,8 +134,8 @@ const (
 	assumed = 512
 )
 
-// elements estimates the number of elements of a tensor.
-func elements(t ir.Type) int64 {
+// Elements estimates the number of elements of a tensor; symbols count as 512.
+func Elements(t ir.Type) int64 {
 	n := int64(1)
 	for _, d := range t.Shape {
 		env := make(map[string]int)
@@ -153,11 +159,11 @@ func keepCost(v *ir.Value) int64 {
 	case v.Type.Tuple != nil:
 		return never
 	case v.Type.Elem == ir.Bool:
-		return elements(v.Type) * unit / 4
+		return Elements(v.Type) * unit / 4
 	case v.Op.Layout: // rather what it is a view of
-		return elements(v.Type) * (unit + unit/100)
+		return Elements(v.Type) * (unit + unit/100)
 	}
-	return elements(v.Type) * unit
+	return Elements(v.Type) * unit
 }
 
 // againCost is the cost of computing v once more from its operands.
@@ -169,19 +175,29 @@ func againCost(v *ir.Value) int64 {
 	case v.Op.Control != nil, t.Whole:
 		return never
 	case t.Reduces:
-		if outgrows(v) {
-			return elements(v.Type) * unit / 10
-		}
 		return never
 	case t.Costly:
-		return elements(v.Type) * unit * 3 / 4
+		return Elements(v.Type) * unit * 3 / 4
 	}
-	return elements(v.Type) * unit / 20
+	return Elements(v.Type) * unit / 20
 }
 
-// outgrows reports whether v is a contraction with batch axes whose result is
-// much larger than its operands.
-func outgrows(v *ir.Value) bool {
+// outgrown marks, by ID, contractions that outgrow their operands and what
+// follows from them element by element.
+func outgrown(f *ir.Func) []bool {
+	on := make([]bool, len(f.Values))
+	for i, v := range f.Values {
+		on[i] = Outgrows(v)
+		for _, a := range v.Args {
+			on[i] = on[i] || v.Op.Lane != nil && on[a.ID]
+		}
+	}
+	return on
+}
+
+// Outgrows reports whether v is a contraction with batch axes whose result is
+// much larger than its operands, as the scores of attention.
+func Outgrows(v *ir.Value) bool {
 	if v.Op != Dot {
 		return false
 	}
@@ -189,7 +205,7 @@ func outgrows(v *ir.Value) bool {
 	ins, out, _ := strings.Cut(spec, "->")
 	x, y, _ := strings.Cut(ins, ",")
 	batch := strings.ContainsFunc(out, func(r rune) bool { return strings.ContainsRune(x, r) && strings.ContainsRune(y, r) })
-	return batch && elements(v.Type) >= 2*max(elements(v.Arg(0)), elements(v.Arg(1)))
+	return batch && Elements(v.Type) >= 2*max(Elements(v.Arg(0)), Elements(v.Arg(1)))
 }
 
 // A flow network for the minimum cut: Dinic's algorithm. It is deterministic.
