@@ -118,6 +118,9 @@ func attentions() []attend {
 		{b: "B", h: 2, g: 1, t: "T", s: "S", d: 20, dims: map[string]int{"B": 2, "T": 5, "S": 35}},
 		{b: "B", h: 2, g: 1, t: "T", s: "T", d: 20, turned: true, causal: true, dims: map[string]int{"B": 2, "T": 5}},
 		{b: 2, h: 2, g: 1, t: 50, s: 50, d: 20, turned: true, causal: true},
+		{b: 1, h: 1, g: 2, t: 600, s: 600, d: 3, causal: true},
+		{b: 2, h: 1, g: 1, t: "T", s: "T", d: 3, causal: true, dims: map[string]int{"T": 531}},
+		{b: 2, h: 1, g: 1, t: "T", s: "S", d: 3, dims: map[string]int{"T": 531, "S": 20}},
 		{b: "B", h: 2, g: 3, t: "T", s: "S", d: 8, dims: map[string]int{"B": 2, "T": 13, "S": 50}},
 		{b: "B", h: 2, g: 1, t: "T", s: "T", d: 8, data: true, causal: true, drop: true, dims: map[string]int{"B": 2, "T": 18}},
 	}

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -107,11 +108,39 @@ func (x *nativeChain) pack() {
 		g.panel = x.Local(x.names.pick("", "panels"), loop.F32, count.Mul(size))
 		x.panels[st.dot] = g.panel
 		g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
-		x.Range("panel", count, func(i *loop.Val) {
+		panels := loop.Bound{Dim: count}
+		if x.most != nil { // what no row of the piece can see is not packed
+			if x.limited(g, g.col) {
+				panels = x.panelsBefore(g, x.most)
+			} else if x.limited(g, g.sums[0]) && !g.operand[g.vector].computed {
+				g.to = loop.Bound{Val: x.most}
+			}
+		}
+		x.For("panel", loop.Bound{}, panels, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 			g.base = loop.At(i).Scale(size)
 			g.piece(i, g.pack)
+			return nil
 		})
 	}
+}
+
+// limited reports whether the letter r of g is the axis that the mask limits.
+func (x *nativeChain) limited(g *gemm, r rune) bool {
+	v := g.p.dot
+	letters := []string{g.spec.X, g.spec.Y, g.spec.Out}
+	for i, y := range []*ir.Value{v.Args[0], v.Args[1], v} {
+		roles := x.c.roles[y]
+		if k := strings.IndexRune(letters[i], r); k >= 0 && roles != nil {
+			return roles[k] == x.p.limit.inner
+		}
+	}
+	return false
+}
+
+// panelsBefore is the number of panels of g that the first n columns take.
+func (x *nativeChain) panelsBefore(g *gemm, n *loop.Val) loop.Bound {
+	width := g.width()
+	return loop.Bound{Val: x.Do(loop.Div, x.Do(loop.Add, n, x.SizeOf(loop.N(width-1))), x.SizeOf(loop.N(width)))}
 }
 
 // contraction emits the contraction of st for the current block.
@@ -151,8 +180,7 @@ func (x *nativeChain) contraction(st *plan) {
 			g.panel = x.Local(x.names.pick("", "panel"), loop.F32, x.panelLen(g))
 		}
 		if s, ok := g.spans[g.col]; ok { // only the first columns
-			w := x.SizeOf(loop.N(g.width()))
-			panels = loop.Bound{Val: x.Do(loop.Div, x.Do(loop.Add, s[1].Val, x.SizeOf(loop.N(g.width()-1))), w)}
+			panels = x.panelsBefore(g, s[1].Val)
 		}
 	}
 	if n, ok := x.c.extents[x.c.block].Const(); sums || !ok || n%x.rows != 0 {
@@ -255,7 +283,7 @@ func (x *nativeChain) inPlace(g *gemm) bool {
 		g.shape.vectors = min(8/x.target.Span(), (constant(g.extent(g.col))+loop.Lanes-1)/loop.Lanes)
 		panels := loop.Bound{Dim: ceil(g.extent(g.col), g.width())}
 		if limit.Val != nil {
-			panels = loop.Bound{Val: x.Do(loop.Div, x.Do(loop.Add, limit.Val, x.SizeOf(loop.N(g.width()-1))), x.SizeOf(loop.N(g.width())))}
+			panels = x.panelsBefore(g, limit.Val)
 		}
 		x.For("panel", loop.Bound{}, panels, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 			g.piece(i, func() {

@@ -10,7 +10,8 @@ import (
 
 // A chainEmitter emits a chain:
 //
-//	for each piece, one index of the outer axes:
+//	for each piece, one index of the outer axes and, without sums over the rows,
+//	some of the blocks:
 //	  sums over the rows = 0
 //	  for the middle axes, for each block of rows:
 //	    stage by stage: a contraction for the rows of the block,
@@ -23,7 +24,10 @@ type chainEmitter struct {
 	p      *plan
 	c      *chain
 	rows   int           // of a block
+	per    int           // blocks of a piece; 0: all
 	at     []loop.Index  // by role, of the current outer and middle axes
+	part   [2]loop.Bound // the blocks of the current piece
+	most   *loop.Val     // the limit of its last row, if it has not all
 	number *loop.Val     // of the current block
 	span   [2]loop.Bound // its rows
 	local  map[*ir.Value]*loop.Buffer
@@ -51,12 +55,20 @@ func (b *kernelBuilder) chained(p *plan) {
 	e.emit(e.blocks)
 }
 
+// pieceRows are the rows of a piece where there are many, so that long sequences
+// are enough work for many workers although what is packed is packed for each
+// piece.
+const pieceRows = 512
+
 // newChain begins the chain p with blocks of about so many rows.
 func (b *kernelBuilder) newChain(p *plan, rows int) *chainEmitter {
 	e := &chainEmitter{kernelBuilder: b, p: p, c: p.chain, rows: rows, local: map[*ir.Value]*loop.Buffer{}}
 	if n, ok := e.c.extents[e.c.block].Const(); ok {
 		count := (n + rows - 1) / rows
 		e.rows = max(1, (n+count-1)/max(count, 1))
+	}
+	if n, known := e.c.extents[e.c.block].Const(); !(known && n <= pieceRows) && !slices.ContainsFunc(p.members, e.sums) {
+		e.per = max(1, pieceRows/e.rows)
 	}
 	b.sequential = true
 	b.flops = e.work()
@@ -104,9 +116,24 @@ func (e *chainEmitter) emit(piece func()) {
 	for _, r := range c.outer {
 		n = n.Mul(c.extents[r])
 	}
+	blocks := ceil(c.extents[c.block], e.rows)
+	groups := loop.N(1)
+	e.part = [2]loop.Bound{{}, {Dim: blocks}}
+	if e.per > 0 {
+		groups = ceil(blocks, e.per)
+		n = n.Mul(groups)
+	}
 	lo, hi := e.NewVal(loop.Int, "lo"), e.NewVal(loop.Int, "hi")
 	e.K.Grid = &loop.Grid{Lo: lo, Hi: hi, N: n, Grain: loop.N(1)}
 	e.For("piece", loop.Bound{Val: lo}, loop.Bound{Val: hi}, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+		if e.per > 0 {
+			size, per := e.SizeOf(groups), e.SizeOf(loop.N(e.per))
+			from := e.Do(loop.Mul, e.Do(loop.Mod, x, size), per)
+			to := e.Do(loop.Min, e.Do(loop.Add, from, per), e.SizeOf(blocks))
+			x = e.Do(loop.Div, x, size)
+			e.part = [2]loop.Bound{{Val: from}, {Val: to}}
+			e.most = e.limitBefore(e.Do(loop.Mul, to, e.SizeOf(loop.N(e.rows))))
+		}
 		for i := len(c.outer) - 1; i >= 0; i-- {
 			r := c.outer[i]
 			if i == 0 {
@@ -141,7 +168,7 @@ func (e *chainEmitter) middle(roles []int) {
 		return
 	}
 	rows := c.extents[c.block]
-	e.Range("block", ceil(rows, e.rows), func(i *loop.Val) {
+	e.For("block", e.part[0], e.part[1], 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 		e.number = i
 		size := e.SizeOf(loop.N(e.rows))
 		from := e.Do(loop.Mul, i, size)
@@ -150,7 +177,7 @@ func (e *chainEmitter) middle(roles []int) {
 			to = e.Do(loop.Min, to, e.SizeOf(rows))
 		}
 		e.span = [2]loop.Bound{{Val: from}, {Val: to}}
-		e.setLimit(to)
+		e.limit = e.limitBefore(to)
 		e.places(from)
 		for _, st := range e.p.stages {
 			if st.kind == contraction {
@@ -164,6 +191,7 @@ func (e *chainEmitter) middle(roles []int) {
 				}
 			}
 		}
+		return nil
 	})
 }
 
@@ -171,17 +199,17 @@ func (e *chainEmitter) middle(roles []int) {
 // it is all.
 const limitStep = loop.Lanes
 
-// setLimit bounds the inner axis by the last row of the block, which is before
-// to.
-func (e *chainEmitter) setLimit(to *loop.Val) {
+// limitBefore is how many indices of the inner axis matter for rows before to;
+// nil if all do.
+func (e *chainEmitter) limitBefore(to *loop.Val) *loop.Val {
 	l := e.p.limit
 	if l == nil {
-		return
+		return nil
 	}
 	step := e.SizeOf(loop.N(limitStep))
 	n := e.Do(loop.Add, to, e.SizeOf(l.more.AddN(limitStep-1)))
 	n = e.Do(loop.Mul, e.Do(loop.Div, n, step), step)
-	e.limit = e.Do(loop.Min, n, e.SizeOf(e.c.extents[l.inner]))
+	return e.Do(loop.Min, n, e.SizeOf(e.c.extents[l.inner]))
 }
 
 // places gives every value that stages hand on its local memory.
