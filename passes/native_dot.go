@@ -304,7 +304,7 @@ func (g *gemm) chooseShape() {
 	}
 	dynamic := len(s.inside) > 0 && g.count(s.inside) == unknown
 	s.few, s.many = dynamic || rows < packRows, dynamic || rows >= packRows
-	if s.pack {
+	if s.pack || !g.contiguous(g.col) && !g.dotted() { // it cannot be read in place
 		s.few, s.many = false, true
 	}
 
@@ -454,6 +454,13 @@ func (g *gemm) panelLen() int {
 		return g.shape.sums * g.count(g.sums[1:])
 	}
 	return g.count(g.sums)
+}
+
+// dotted reports whether both operands are contiguous along the last summed
+// letter, but not along the columns.
+func (g *gemm) dotted() bool {
+	last := g.sums[len(g.sums)-1]
+	return !g.contiguous(g.col) && g.contiguous(last) && !g.operand[1-g.vector].computed && g.stride(1-g.vector, last).Is(1)
 }
 
 // contiguous reports whether neighbours along r are neighbours in the vector

@@ -84,17 +84,12 @@ func (g *gemm) panelOfColumns() {
 
 // packRows reads the vector operand where it is.
 func (g *gemm) fewRows() {
-	last := g.sums[len(g.sums)-1]
 	g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
-	if !g.contiguous(g.col) && g.contiguous(last) && g.stride(1-g.vector, last).Is(1) {
+	if g.dotted() {
 		g.dots()
 		return
 	}
-	if !g.operand[g.vector].computed && (g.contiguous(g.col) || g.panel == nil) {
-		g.panel = nil
-	} else {
-		g.pack()
-	}
+	g.panel = nil
 	g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
 }
 

@@ -255,3 +255,25 @@ func TestNativeArgMax(t *testing.T) {
 		checkNative(t, fmt.Sprint(n), out.Kernels[0], map[string]int{"N": 77}, rand.New(rand.NewPCG(7, 8)))
 	}
 }
+
+// A filter whose innermost axis is neither the columns nor the last summed axis
+// cannot be read in place, however few places there are.
+func TestNativeConvolutionChannelsFirst(t *testing.T) {
+	for _, places := range []any{3, 7, 60, "M"} {
+		f := build(t, func(g ops.Graph) []*ir.Value {
+			x, w := g.Param("x", f32(2, 3, places)), g.Param("w", f32(4, 3, 3)) // channels first, as elsewhere
+			y := g.Conv(g.Transpose(x, 0, 2, 1), g.Transpose(w, 2, 1, 0), ops.Valid(3), 1)
+			return []*ir.Value{g.Transpose(y, 0, 2, 1)}
+		})
+		out, err := Lower(program(f))
+		require.NoError(t, err)
+		native := 0
+		for _, k := range out.Kernels {
+			if len(k.Native) > 0 {
+				native++
+				checkNative(t, fmt.Sprint(places), k, map[string]int{"M": 9}, rand.New(rand.NewPCG(7, 8)))
+			}
+		}
+		require.NotZero(t, native)
+	}
+}
