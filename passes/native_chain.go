@@ -28,8 +28,8 @@ const nativeRows = 32
 const fewChainRows = 8
 
 // nativeChain is the form of the chain p for target t, or nil if there is none:
-// no letter of its own is innermost where a contraction goes, or an operand that
-// is read element by element is not in memory.
+// no letter of its own is innermost where a contraction goes, or rows have to be
+// computed for a number of sums that is not known.
 func (b *kernelBuilder) nativeChain(p *plan, t *loop.Target) *loop.Kernel {
 	b.native = true
 	x := &nativeChain{chainEmitter: b.newChain(p, nativeRows), target: t, panels: map[*ir.Value]*loop.Buffer{}, packed: map[*ir.Value]*loop.Buffer{}}
