@@ -40,7 +40,7 @@ var mathFuncs = []mathFunc{
 	{loop.Exp, one(math.Exp), 0.9, 13, 0, inf},
 	{loop.Expm1, one(math.Expm1), 1.95, 19, -1, inf},
 	{loop.Sigmoid, one(sigmoid), 3.7, 14, 0, 1},
-	{loop.Tanh, one(math.Tanh), 3.8, 14, -1, 1},
+	{loop.Tanh, one(math.Tanh), 3.2, 27, -1, 1},
 	{loop.Erf, one(math.Erf), 3, 15, -1, 1},
 	{loop.Log, one(math.Log), 1.2, 26, -inf, inf},
 	{loop.Log1p, one(math.Log1p), 1.8, 26, -inf, inf},
