@@ -13,87 +13,159 @@ DATA predictHiddenDotAVX2_const<>+16(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+20(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+24(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+28(SB)/4, $0x00000008
-DATA predictHiddenDotAVX2_const<>+32(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+36(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+40(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+44(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+48(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+52(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+56(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+60(SB)/4, $0x411051ec
-DATA predictHiddenDotAVX2_const<>+64(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+68(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+72(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+76(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+80(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+84(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+88(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+92(SB)/4, $0xc11051ec
-DATA predictHiddenDotAVX2_const<>+96(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+100(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+104(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+108(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+112(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+116(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+120(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+124(SB)/4, $0x3cdb7bbb
-DATA predictHiddenDotAVX2_const<>+128(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+132(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+136(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+140(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+144(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+148(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+152(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+156(SB)/4, $0x3f666663
-DATA predictHiddenDotAVX2_const<>+160(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+164(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+168(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+172(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+176(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+180(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+184(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+188(SB)/4, $0x3b0e46ab
-DATA predictHiddenDotAVX2_const<>+192(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+196(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+200(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+204(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+208(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+212(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+216(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+220(SB)/4, $0x3e507883
-DATA predictHiddenDotAVX2_const<>+224(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+228(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+232(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+236(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+240(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+244(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+248(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+252(SB)/4, $0x3fe66663
-DATA predictHiddenDotAVX2_const<>+256(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+260(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+264(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+268(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+272(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+276(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+280(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+284(SB)/4, $0x00000000
-DATA predictHiddenDotAVX2_const<>+288(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+292(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+296(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+300(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+304(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+308(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+312(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+316(SB)/4, $0x38d77b28
-DATA predictHiddenDotAVX2_const<>+320(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+324(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+328(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+332(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+336(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+340(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+344(SB)/4, $0x3614425c
-DATA predictHiddenDotAVX2_const<>+348(SB)/4, $0x3614425c
-GLOBL predictHiddenDotAVX2_const<>(SB), RODATA|NOPTR, $352
+DATA predictHiddenDotAVX2_const<>+32(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+36(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+40(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+44(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+48(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+52(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+56(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+60(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+64(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+68(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+72(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+76(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+80(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+84(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+88(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+92(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+96(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+100(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+104(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+108(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+112(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+116(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+120(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+124(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+128(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+132(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+136(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+140(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+144(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+148(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+152(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+156(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+160(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+164(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+168(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+172(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+176(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+180(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+184(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+188(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+192(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+196(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+200(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+204(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+208(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+212(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+216(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+220(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+224(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+228(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+232(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+236(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+240(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+244(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+248(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+252(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+256(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+260(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+264(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+268(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+272(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+276(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+280(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+284(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+288(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+292(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+296(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+300(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+304(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+308(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+312(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+316(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+320(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+324(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+328(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+332(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+336(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+340(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+344(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+348(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+352(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+356(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+360(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+364(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+368(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+372(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+376(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+380(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+384(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+388(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+392(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+396(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+400(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+404(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+408(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+412(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+416(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+420(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+424(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+428(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+432(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+436(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+440(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+444(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+448(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+452(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+456(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+460(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+464(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+468(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+472(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+476(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+480(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+484(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+488(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+492(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+496(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+500(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+504(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+508(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+512(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+516(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+520(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+524(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+528(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+532(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+536(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+540(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+544(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+548(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+552(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+556(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+560(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+564(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+568(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+572(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+576(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+580(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+584(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+588(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+592(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+596(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+600(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+604(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+608(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+612(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+616(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+620(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+624(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+628(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+632(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+636(SB)/4, $0x80000000
+GLOBL predictHiddenDotAVX2_const<>(SB), RODATA|NOPTR, $640
 
 DATA predictHiddenDotAVX2_lanes<>+0(SB)/4, $0
 DATA predictHiddenDotAVX2_lanes<>+4(SB)/4, $1
@@ -114,8 +186,7 @@ DATA predictHiddenDotAVX2_lanes<>+60(SB)/4, $15
 GLOBL predictHiddenDotAVX2_lanes<>(SB), RODATA|NOPTR, $64
 
 // predictHiddenDotAVX2: dot ab,bc->ac, add, tanh in hidden (nn/nn.lm:16:8)
-TEXT ·predictHiddenDotAVX2(SB), 0, $584-168
-	NO_LOCAL_POINTERS
+TEXT ·predictHiddenDotAVX2(SB), NOSPLIT, $200-168
 	MOVQ lo+152(FP), AX
 	MOVQ hi+160(FP), CX
 	VBROADCASTSS predictHiddenDotAVX2_const<>+0(SB), Y0
@@ -128,18 +199,13 @@ TEXT ·predictHiddenDotAVX2(SB), 0, $584-168
 	MOVQ tile_base+128(FP), BX
 	MOVQ x_base+0(FP), SI
 	MOVQ w_base+24(FP), DI
+	VXORPS X2, X2, X2
 	MOVQ y_base+72(FP), R8
 	MOVQ b_base+48(FP), R9
-	VBROADCASTSS predictHiddenDotAVX2_const<>+32(SB), Y2
-	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y3
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y4
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y7
-	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y8
+	VBROADCASTSS predictHiddenDotAVX2_const<>+32(SB), Y3
 	MOVQ panel_base+104(FP), R10
 	LEAQ -1(CX), CX
-	MOVQ CX, 256(SP)
+	MOVQ CX, 96(SP)
 	CMPQ AX, CX
 	JGT end_piece_13x
 
@@ -159,72 +225,65 @@ loop_piece_13:
 
 	// for %a.16 = %9 to %13 step 6
 loop_a_3:
-	VMASKMOVPS 32(DI), Y1, Y9
-	VBROADCASTSS 4(SI)(CX*8), Y10
-	VMOVUPS Y10, 0(SP)
-	VMASKMOVPS (DI), Y1, Y10
-	VBROADCASTSS (SI)(CX*8), Y11
-	VMOVUPS Y11, 64(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y11
-	VFMADD231PS 0(SP), Y9, Y11
-	VMOVUPS Y11, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y11
-	VMOVUPS Y11, 32(SP)
-	VBROADCASTSS 8(SI)(CX*8), Y12
-	VMOVUPS Y12, 128(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS Y11, Y9, Y12
-	VMOVUPS Y12, 64(BX)
-	VBROADCASTSS 20(SI)(CX*8), Y11
-	VMOVUPS Y11, 96(SP)
-	VBROADCASTSS 16(SI)(CX*8), Y12
-	VMOVUPS Y12, 192(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS Y11, Y9, Y12
-	VMOVUPS Y12, 128(BX)
-	VBROADCASTSS 28(SI)(CX*8), Y11
-	VMOVUPS Y11, 160(SP)
-	VBROADCASTSS 24(SI)(CX*8), Y12
-	VMOVAPS Y10, Y13
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y12, Y13
-	VFMADD231PS Y11, Y9, Y13
-	VMOVUPS Y13, 192(BX)
+	VMASKMOVPS 32(DI), Y1, Y4
+	VBROADCASTSS 4(SI)(CX*8), Y5
+	VMOVUPS Y5, 0(SP)
+	VMASKMOVPS (DI), Y1, Y5
+	VBROADCASTSS (SI)(CX*8), Y6
+	VMOVUPS Y6, 32(SP)
+	VFMADD213PS Y2, Y5, Y6
+	VFMADD231PS 0(SP), Y4, Y6
+	VMOVUPS Y6, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y6
+	VMOVUPS Y6, 64(SP)
+	VBROADCASTSS 8(SI)(CX*8), Y7
+	VMOVAPS Y2, Y8
+	VFMADD231PS Y7, Y5, Y8
+	VFMADD231PS Y6, Y4, Y8
+	VMOVUPS Y8, 64(BX)
+	VBROADCASTSS 20(SI)(CX*8), Y6
+	VBROADCASTSS 16(SI)(CX*8), Y8
+	VMOVAPS Y2, Y9
+	VFMADD231PS Y8, Y5, Y9
+	VFMADD231PS Y6, Y4, Y9
+	VMOVUPS Y9, 128(BX)
+	VBROADCASTSS 28(SI)(CX*8), Y9
+	VBROADCASTSS 24(SI)(CX*8), Y10
+	VMOVAPS Y2, Y11
+	VFMADD231PS Y10, Y5, Y11
+	VFMADD231PS Y9, Y4, Y11
+	VMOVUPS Y11, 192(BX)
 	VBROADCASTSS 36(SI)(CX*8), Y11
-	VMOVUPS Y11, 224(SP)
-	VBROADCASTSS 32(SI)(CX*8), Y13
-	VMOVAPS Y10, Y14
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y13, Y14
-	VFMADD231PS Y11, Y9, Y14
-	VMOVUPS Y14, 256(BX)
-	VBROADCASTSS 44(SI)(CX*8), Y11
-	VMOVUPS Y11, 520(SP)
+	VBROADCASTSS 32(SI)(CX*8), Y12
+	VMOVAPS Y2, Y13
+	VFMADD231PS Y12, Y5, Y13
+	VFMADD231PS Y11, Y4, Y13
+	VMOVUPS Y13, 256(BX)
+	VBROADCASTSS 44(SI)(CX*8), Y13
 	VBROADCASTSS 40(SI)(CX*8), Y14
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y14, Y10
-	VFMADD231PS Y11, Y9, Y10
-	VMOVUPS Y10, 320(BX)
-	VMASKMOVPS 64(DI), Y0, Y9
-	VMASKMOVPS 32(DI), Y0, Y10
-	VXORPS X11, X11, X11
-	VMOVAPS Y11, Y15
-	VFMADD231PS 64(SP), Y10, Y15
-	VFMADD231PS 0(SP), Y9, Y15
+	VFMADD213PS Y2, Y14, Y5
+	VFMADD231PS Y13, Y4, Y5
+	VMOVUPS Y5, 320(BX)
+	VMASKMOVPS 64(DI), Y0, Y4
+	VMASKMOVPS 32(DI), Y0, Y5
+	VMOVAPS Y2, Y15
+	VFMADD231PS 32(SP), Y5, Y15
+	VFMADD231PS 0(SP), Y4, Y15
 	VMOVUPS Y15, 32(BX)
-	VFMADD231PS 128(SP), Y10, Y11
-	VFMADD231PS 32(SP), Y9, Y11
-	VMOVUPS Y11, 96(BX)
-	VXORPS X11, X11, X11
-	VMOVAPS Y11, Y15
-	VFMADD231PS 192(SP), Y10, Y15
-	VFMADD231PS 96(SP), Y9, Y15
-	VMOVUPS Y15, 160(BX)
-	VFMADD231PS Y12, Y10, Y11
-	VFMADD231PS 160(SP), Y9, Y11
-	VMOVUPS Y11, 224(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y13
-	VFMADD231PS 224(SP), Y9, Y13
-	VMOVUPS Y13, 288(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y14
-	VFMADD231PS 520(SP), Y9, Y14
+	VFMADD213PS Y2, Y5, Y7
+	VFMADD231PS 64(SP), Y4, Y7
+	VMOVUPS Y7, 96(BX)
+	VFMADD213PS Y2, Y5, Y8
+	VFMADD231PS Y6, Y4, Y8
+	VMOVUPS Y8, 160(BX)
+	VFMADD213PS Y2, Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMOVUPS Y10, 224(BX)
+	VFMADD213PS Y2, Y5, Y12
+	VFMADD231PS Y11, Y4, Y12
+	VMOVUPS Y12, 288(BX)
+	VFMADD213PS Y2, Y5, Y14
+	VFMADD231PS Y13, Y4, Y14
 	VMOVUPS Y14, 352(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
@@ -235,46 +294,92 @@ loop_a_3:
 	// for %row.61 = 0 to 6
 	PCALIGN $32
 loop_row_2:
-	VMASKMOVPS (R13), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R14)
+	VMASKMOVPS (R13), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R14)
+	VMASKMOVPS 32(R13), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -287,78 +392,124 @@ end_a_3x:
 	CMPQ CX, R12
 	JGT end_a_5x
 
-	// for %a.91 = %a.90 to %13 step 2
+	// for %a.116 = %a.115 to %13 step 2
 loop_a_5:
-	VMASKMOVPS 32(DI), Y1, Y9
-	VBROADCASTSS 4(SI)(CX*8), Y10
-	VMASKMOVPS (DI), Y1, Y11
-	VBROADCASTSS (SI)(CX*8), Y12
-	VMOVAPS Y11, Y13
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y12, Y13
-	VFMADD231PS Y10, Y9, Y13
-	VMOVUPS Y13, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y13
-	VBROADCASTSS 8(SI)(CX*8), Y14
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y14, Y11
-	VFMADD231PS Y13, Y9, Y11
-	VMOVUPS Y11, 64(BX)
-	VMASKMOVPS 64(DI), Y0, Y9
-	VMASKMOVPS 32(DI), Y0, Y11
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y11, Y12
-	VFMADD231PS Y10, Y9, Y12
-	VMOVUPS Y12, 32(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y11, Y14
-	VFMADD231PS Y13, Y9, Y14
-	VMOVUPS Y14, 96(BX)
+	VMASKMOVPS 32(DI), Y1, Y4
+	VBROADCASTSS 4(SI)(CX*8), Y5
+	VMASKMOVPS (DI), Y1, Y6
+	VBROADCASTSS (SI)(CX*8), Y7
+	VMOVAPS Y2, Y8
+	VFMADD231PS Y7, Y6, Y8
+	VFMADD231PS Y5, Y4, Y8
+	VMOVUPS Y8, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y8
+	VBROADCASTSS 8(SI)(CX*8), Y9
+	VFMADD213PS Y2, Y9, Y6
+	VFMADD231PS Y8, Y4, Y6
+	VMOVUPS Y6, 64(BX)
+	VMASKMOVPS 64(DI), Y0, Y4
+	VMASKMOVPS 32(DI), Y0, Y6
+	VFMADD213PS Y2, Y6, Y7
+	VFMADD231PS Y5, Y4, Y7
+	VMOVUPS Y7, 32(BX)
+	VFMADD213PS Y2, Y6, Y9
+	VFMADD231PS Y8, Y4, Y9
+	VMOVUPS Y9, 96(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
 	LEAQ (R8)(R14*1), R14
 	MOVQ $2, R15
 
-	// for %row.108 = 0 to 2
+	// for %row.133 = 0 to 2
 	PCALIGN $32
 loop_row_4:
-	VMASKMOVPS (R13), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R14)
+	VMASKMOVPS (R13), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R14)
+	VMASKMOVPS 32(R13), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -374,61 +525,107 @@ end_a_5x:
 	CMPQ CX, R11
 	JGT end_a_6x
 
-	// for %a.138 = %a.137 to %13
+	// for %a.188 = %a.187 to %13
 	PCALIGN $32
 loop_a_6:
-	VMASKMOVPS 32(DI), Y1, Y9
-	VBROADCASTSS 4(SI)(CX*8), Y10
-	VMASKMOVPS (DI), Y1, Y11
-	VBROADCASTSS (SI)(CX*8), Y12
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y12, Y11
-	VFMADD231PS Y10, Y9, Y11
-	VMOVUPS Y11, (BX)
-	VMASKMOVPS 64(DI), Y0, Y9
-	VMASKMOVPS 32(DI), Y0, Y11
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y11, Y12
-	VFMADD231PS Y10, Y9, Y12
-	VMOVUPS Y12, 32(BX)
-	VMASKMOVPS (BX), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R12)
-	VMASKMOVPS 32(BX), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R12)
+	VMASKMOVPS 32(DI), Y1, Y4
+	VBROADCASTSS 4(SI)(CX*8), Y5
+	VMASKMOVPS (DI), Y1, Y6
+	VBROADCASTSS (SI)(CX*8), Y7
+	VFMADD213PS Y2, Y7, Y6
+	VFMADD231PS Y5, Y4, Y6
+	VMOVUPS Y6, (BX)
+	VMASKMOVPS 64(DI), Y0, Y4
+	VMASKMOVPS 32(DI), Y0, Y6
+	VFMADD213PS Y2, Y6, Y7
+	VFMADD231PS Y5, Y4, Y7
+	VMOVUPS Y7, 32(BX)
+	VMASKMOVPS (BX), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R12)
+	VMASKMOVPS 32(BX), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R12)
 	ADDQ $32, R12
 	ADDQ $1, CX
 	CMPQ CX, R11
@@ -440,13 +637,13 @@ else_1x:
 	MOVQ R10, R13
 	MOVQ $2, R14
 
-	// for %b.178 = 0 to 2
+	// for %b.253 = 0 to 2
 	PCALIGN $32
 loop_b_7:
-	VMASKMOVPS (R12), Y1, Y9
-	VMASKMOVPS 32(R12), Y0, Y10
-	VMOVUPS Y9, (R13)
-	VMOVUPS Y10, 32(R13)
+	VMASKMOVPS (R12), Y1, Y4
+	VMASKMOVPS 32(R12), Y0, Y5
+	VMOVUPS Y4, (R13)
+	VMOVUPS Y5, 32(R13)
 	ADDQ $32, R12
 	ADDQ $64, R13
 	DECQ R14
@@ -458,123 +655,163 @@ loop_b_7:
 	CMPQ CX, R12
 	JGT end_a_9x
 
-	// for %a.189 = %182 to %186 step 6
+	// for %a.264 = %257 to %261 step 6
 loop_a_9:
-	VMOVUPS 64(R10), Y9
-	VBROADCASTSS 4(SI)(CX*8), Y10
-	VMOVUPS Y10, 264(SP)
-	VMOVUPS (R10), Y10
-	VBROADCASTSS (SI)(CX*8), Y11
-	VMOVUPS Y11, 296(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y11
-	VFMADD231PS 264(SP), Y9, Y11
-	VMOVUPS Y11, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y11
-	VMOVUPS Y11, 328(SP)
-	VBROADCASTSS 8(SI)(CX*8), Y12
-	VMOVUPS Y12, 360(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS Y11, Y9, Y12
-	VMOVUPS Y12, 64(BX)
-	VBROADCASTSS 20(SI)(CX*8), Y11
-	VMOVUPS Y11, 392(SP)
-	VBROADCASTSS 16(SI)(CX*8), Y12
-	VMOVUPS Y12, 424(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS Y11, Y9, Y12
-	VMOVUPS Y12, 128(BX)
-	VBROADCASTSS 28(SI)(CX*8), Y11
-	VMOVUPS Y11, 456(SP)
-	VBROADCASTSS 24(SI)(CX*8), Y12
-	VMOVUPS Y12, 488(SP)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS Y11, Y9, Y12
-	VMOVUPS Y12, 192(BX)
+	VMOVUPS 64(R10), Y4
+	VBROADCASTSS 4(SI)(CX*8), Y5
+	VMOVUPS Y5, 104(SP)
+	VMOVUPS (R10), Y5
+	VBROADCASTSS (SI)(CX*8), Y6
+	VMOVUPS Y6, 136(SP)
+	VFMADD213PS Y2, Y5, Y6
+	VFMADD231PS 104(SP), Y4, Y6
+	VMOVUPS Y6, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y6
+	VMOVUPS Y6, 168(SP)
+	VBROADCASTSS 8(SI)(CX*8), Y7
+	VMOVAPS Y2, Y8
+	VFMADD231PS Y7, Y5, Y8
+	VFMADD231PS Y6, Y4, Y8
+	VMOVUPS Y8, 64(BX)
+	VBROADCASTSS 20(SI)(CX*8), Y6
+	VBROADCASTSS 16(SI)(CX*8), Y8
+	VMOVAPS Y2, Y9
+	VFMADD231PS Y8, Y5, Y9
+	VFMADD231PS Y6, Y4, Y9
+	VMOVUPS Y9, 128(BX)
+	VBROADCASTSS 28(SI)(CX*8), Y9
+	VBROADCASTSS 24(SI)(CX*8), Y10
+	VMOVAPS Y2, Y11
+	VFMADD231PS Y10, Y5, Y11
+	VFMADD231PS Y9, Y4, Y11
+	VMOVUPS Y11, 192(BX)
 	VBROADCASTSS 36(SI)(CX*8), Y11
-	VMOVUPS Y11, 552(SP)
 	VBROADCASTSS 32(SI)(CX*8), Y12
-	VMOVAPS Y10, Y13
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y12, Y13
-	VFMADD231PS Y11, Y9, Y13
+	VMOVAPS Y2, Y13
+	VFMADD231PS Y12, Y5, Y13
+	VFMADD231PS Y11, Y4, Y13
 	VMOVUPS Y13, 256(BX)
-	VBROADCASTSS 44(SI)(CX*8), Y11
-	VBROADCASTSS 40(SI)(CX*8), Y13
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y13, Y10
-	VFMADD231PS Y11, Y9, Y10
-	VMOVUPS Y10, 320(BX)
-	VMOVUPS 96(R10), Y9
-	VMOVUPS 32(R10), Y10
-	VXORPS X14, X14, X14
-	VMOVAPS Y14, Y15
-	VFMADD231PS 296(SP), Y10, Y15
-	VFMADD231PS 264(SP), Y9, Y15
+	VBROADCASTSS 44(SI)(CX*8), Y13
+	VBROADCASTSS 40(SI)(CX*8), Y14
+	VFMADD213PS Y2, Y14, Y5
+	VFMADD231PS Y13, Y4, Y5
+	VMOVUPS Y5, 320(BX)
+	VMOVUPS 96(R10), Y4
+	VMOVUPS 32(R10), Y5
+	VMOVAPS Y2, Y15
+	VFMADD231PS 136(SP), Y5, Y15
+	VFMADD231PS 104(SP), Y4, Y15
 	VMOVUPS Y15, 32(BX)
-	VFMADD231PS 360(SP), Y10, Y14
-	VFMADD231PS 328(SP), Y9, Y14
-	VMOVUPS Y14, 96(BX)
-	VXORPS X14, X14, X14
-	VMOVAPS Y14, Y15
-	VFMADD231PS 424(SP), Y10, Y15
-	VFMADD231PS 392(SP), Y9, Y15
-	VMOVUPS Y15, 160(BX)
-	VFMADD231PS 488(SP), Y10, Y14
-	VFMADD231PS 456(SP), Y9, Y14
-	VMOVUPS Y14, 224(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y12
-	VFMADD231PS 552(SP), Y9, Y12
+	VFMADD213PS Y2, Y5, Y7
+	VFMADD231PS 168(SP), Y4, Y7
+	VMOVUPS Y7, 96(BX)
+	VFMADD213PS Y2, Y5, Y8
+	VFMADD231PS Y6, Y4, Y8
+	VMOVUPS Y8, 160(BX)
+	VFMADD213PS Y2, Y5, Y10
+	VFMADD231PS Y9, Y4, Y10
+	VMOVUPS Y10, 224(BX)
+	VFMADD213PS Y2, Y5, Y12
+	VFMADD231PS Y11, Y4, Y12
 	VMOVUPS Y12, 288(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y10, Y13
-	VFMADD231PS Y11, Y9, Y13
-	VMOVUPS Y13, 352(BX)
+	VFMADD213PS Y2, Y5, Y14
+	VFMADD231PS Y13, Y4, Y14
+	VMOVUPS Y14, 352(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
 	LEAQ (R8)(R14*1), R14
 	MOVQ $6, R15
 
-	// for %row.234 = 0 to 6
+	// for %row.309 = 0 to 6
 	PCALIGN $32
 loop_row_8:
-	VMASKMOVPS (R13), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R14)
+	VMASKMOVPS (R13), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R14)
+	VMASKMOVPS 32(R13), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -587,78 +824,124 @@ end_a_9x:
 	CMPQ CX, R12
 	JGT end_a_11x
 
-	// for %a.264 = %a.263 to %186 step 2
+	// for %a.364 = %a.363 to %261 step 2
 loop_a_11:
-	VMOVUPS 64(R10), Y9
-	VBROADCASTSS 4(SI)(CX*8), Y10
-	VMOVUPS (R10), Y11
-	VBROADCASTSS (SI)(CX*8), Y12
-	VMOVAPS Y11, Y13
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y12, Y13
-	VFMADD231PS Y10, Y9, Y13
-	VMOVUPS Y13, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y13
-	VBROADCASTSS 8(SI)(CX*8), Y14
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y14, Y11
-	VFMADD231PS Y13, Y9, Y11
-	VMOVUPS Y11, 64(BX)
-	VMOVUPS 96(R10), Y9
-	VMOVUPS 32(R10), Y11
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y11, Y12
-	VFMADD231PS Y10, Y9, Y12
-	VMOVUPS Y12, 32(BX)
-	VFMADD213PS predictHiddenDotAVX2_const<>+256(SB), Y11, Y14
-	VFMADD231PS Y13, Y9, Y14
-	VMOVUPS Y14, 96(BX)
+	VMOVUPS 64(R10), Y4
+	VBROADCASTSS 4(SI)(CX*8), Y5
+	VMOVUPS (R10), Y6
+	VBROADCASTSS (SI)(CX*8), Y7
+	VMOVAPS Y2, Y8
+	VFMADD231PS Y7, Y6, Y8
+	VFMADD231PS Y5, Y4, Y8
+	VMOVUPS Y8, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y8
+	VBROADCASTSS 8(SI)(CX*8), Y9
+	VFMADD213PS Y2, Y9, Y6
+	VFMADD231PS Y8, Y4, Y6
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS 96(R10), Y4
+	VMOVUPS 32(R10), Y6
+	VFMADD213PS Y2, Y6, Y7
+	VFMADD231PS Y5, Y4, Y7
+	VMOVUPS Y7, 32(BX)
+	VFMADD213PS Y2, Y6, Y9
+	VFMADD231PS Y8, Y4, Y9
+	VMOVUPS Y9, 96(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
 	LEAQ (R8)(R14*1), R14
 	MOVQ $2, R15
 
-	// for %row.281 = 0 to 2
+	// for %row.381 = 0 to 2
 	PCALIGN $32
 loop_row_10:
-	VMASKMOVPS (R13), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R14)
+	VMASKMOVPS (R13), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R14)
+	VMASKMOVPS 32(R13), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -674,59 +957,104 @@ end_a_11x:
 	CMPQ CX, R11
 	JGT end_a_12x
 
-	// for %a.311 = %a.310 to %186
+	// for %a.436 = %a.435 to %261
 	PCALIGN $32
 loop_a_12:
-	VBROADCASTSS 4(SI)(CX*8), Y9
-	VBROADCASTSS (SI)(CX*8), Y10
-	VXORPS X11, X11, X11
-	VMOVAPS Y11, Y12
-	VFMADD231PS (R10), Y10, Y12
-	VFMADD231PS 64(R10), Y9, Y12
-	VMOVUPS Y12, (BX)
-	VFMADD231PS 32(R10), Y10, Y11
-	VFMADD231PS 96(R10), Y9, Y11
-	VMOVUPS Y11, 32(BX)
-	VMASKMOVPS (BX), Y1, Y9
-	VMASKMOVPS (R9), Y1, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y1, (R12)
-	VMASKMOVPS 32(BX), Y0, Y9
-	VMASKMOVPS 32(R9), Y0, Y10
-	VADDPS Y10, Y9, Y9
-	VMINPS Y9, Y2, Y9
-	VMAXPS Y9, Y3, Y9
-	VMULPS Y9, Y9, Y10
-	VMOVAPS Y4, Y11
-	VFMADD231PS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
-	VFMADD213PS Y5, Y10, Y11
-	VMULPS Y11, Y9, Y9
-	VADDPS Y9, Y9, Y11
-	VMOVAPS Y6, Y12
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y10, Y12
-	VFMADD213PS Y7, Y10, Y12
-	VFMADD213PS Y8, Y10, Y12
-	VMULPS Y12, Y11, Y10
-	VMULPS Y12, Y12, Y11
-	VFMADD231PS Y9, Y9, Y11
-	VDIVPS Y11, Y10, Y9
-	VMASKMOVPS Y9, Y0, 32(R12)
+	VBROADCASTSS 4(SI)(CX*8), Y4
+	VBROADCASTSS (SI)(CX*8), Y5
+	VMOVAPS Y2, Y6
+	VFMADD231PS (R10), Y5, Y6
+	VFMADD231PS 64(R10), Y4, Y6
+	VMOVUPS Y6, (BX)
+	VFMADD132PS 32(R10), Y2, Y5
+	VFMADD231PS 96(R10), Y4, Y5
+	VMOVUPS Y5, 32(BX)
+	VMASKMOVPS (BX), Y1, Y4
+	VMASKMOVPS (R9), Y1, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y1, (R12)
+	VMASKMOVPS 32(BX), Y0, Y4
+	VMASKMOVPS 32(R9), Y0, Y5
+	VADDPS Y5, Y4, Y4
+	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
+	VMINPS Y5, Y6, Y5
+	VMAXPS Y5, Y2, Y5
+	VADDPS Y5, Y5, Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
+	VMINPS Y5, Y6, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
+	VMAXPS Y6, Y7, Y6
+	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
+	VROUNDPS $8, Y7, Y7
+	VCMPPS $0, Y2, Y7, Y8
+	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
+	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
+	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
+	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
+	VMULPS Y9, Y5, Y5
+	VMULPS Y9, Y6, Y6
+	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
+	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
+	VSUBPS Y9, Y7, Y7
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
+	VPSLLD $23, Y9, Y9
+	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y3, Y7
+	VMULPS Y9, Y7, Y7
+	VSUBPS Y3, Y7, Y9
+	VFMADD231PS Y6, Y7, Y9
+	VADDPS Y9, Y9, Y6
+	VBLENDVPS Y8, Y5, Y6, Y5
+	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
+	VDIVPS Y6, Y5, Y5
+	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
+	VORPS Y4, Y5, Y4
+	VMASKMOVPS Y4, Y0, 32(R12)
 	ADDQ $32, R12
 	ADDQ $1, CX
 	CMPQ CX, R11
@@ -734,7 +1062,7 @@ loop_a_12:
 end_a_12x:
 end_1:
 	ADDQ $1, AX
-	CMPQ AX, 256(SP)
+	CMPQ AX, 96(SP)
 	JLE loop_piece_13
 end_piece_13x:
 	VZEROUPPER
