@@ -4,7 +4,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 
 	"example.com/programs/gen/cnn"
 	"example.com/programs/kit"
@@ -28,7 +27,7 @@ func main() {
 
 // train makes a network from images that are moved by up to shift pixels.
 func train(d kit.Digits, steps, batch, shift int, report bool) (*cnn.Weights, []float64) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := kit.NewRand(1)
 	o := cnn.DefaultStepOptions()
 	o.Steps = steps
 	w := cnn.InitWeights(1)

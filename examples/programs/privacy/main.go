@@ -5,7 +5,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 
 	"example.com/programs/gen/dpsgd"
 	"example.com/programs/kit"
@@ -40,7 +39,7 @@ func main() {
 // train draws each example for a step by itself, as the accountant assumes, so
 // that lots vary in size.
 func train(d kit.Digits, lot, steps int, seen func(step int, w *dpsgd.Weights)) *dpsgd.Weights {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := kit.NewRand(1)
 	o := dpsgd.DefaultStepOptions()
 	o.Seed = 3
 	w := dpsgd.InitWeights(1)

@@ -5,7 +5,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 
@@ -83,7 +82,7 @@ func pack(us []utterance) (x runtime.Tensor3[float32], frames []int32, y runtime
 }
 
 func train(us []utterance, steps, batch int, rate float64, seen func(step int, w *ctc.Weights, loss float64)) (*ctc.Weights, []float64) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := kit.NewRand(1)
 	o := ctc.DefaultStepOptions()
 	o.LR = rate
 	w := ctc.InitWeights(1)

@@ -5,7 +5,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"unicode"
 
@@ -101,7 +100,7 @@ func same(a, b []int32) int {
 
 // train learns pairs, batch by batch.
 func train(pairs []pair, steps, batch, warmup int) (*transformer.Weights, []float64) {
-	r := rand.New(rand.NewPCG(1, 2))
+	r := kit.NewRand(1)
 	o := transformer.DefaultStepOptions()
 	o.Warmup = warmup
 	w := transformer.InitWeights(1)

@@ -19,7 +19,7 @@ func main() {
 	data := flag.String("data", "../../../shared/data/mnist", "folder with the test set of MNIST")
 	steps := flag.Int("steps", 4000, "steps of the generator")
 	flag.Parse()
-	x, dist := ring(4000, 64, 1e-4)
+	x, dist := ring(1, 2000)
 	hit, modes := judge(x)
 	fmt.Printf("ring: %.0f %% of the points are near one of 8 places, %d of which are found; distance %.3f\n", 100*hit, modes, dist[len(dist)-1])
 	var px, py []float64
@@ -52,29 +52,40 @@ func main() {
 	kit.Check(kit.Plot(kit.Out("wgan.svg"), "WGAN-GP on MNIST", "step of the generator", "distance", kit.Series{Y: kit.Average(seen, 50)}))
 }
 
-// point draws from eight places on a circle.
-func point(r *rand.Rand) (x, y float32) {
-	a := float64(r.IntN(8)) * math.Pi / 4
-	return float32(math.Cos(a) + 0.05*r.NormFloat64()), float32(math.Sin(a) + 0.05*r.NormFloat64())
+// radius is that of the ring. The critic's slopes are kept near 1, so what it can
+// say of two points is their distance; around a ring of radius 1 it says too
+// little, and the generator chases one place after another.
+const radius = 8
+
+// place is one of the eight on the circle, in units of its radius.
+func place(k int) (x, y float64) {
+	y, x = math.Sincos(float64(k) * math.Pi / 4)
+	return x, y
+}
+
+// points draws n points, each near one of the places.
+func points(r *rand.Rand, n int) []float32 {
+	var out []float32
+	for range n {
+		x, y := place(r.IntN(8))
+		out = append(out, float32(radius*(x+0.05*r.NormFloat64())), float32(radius*(y+0.05*r.NormFloat64())))
+	}
+	return out
 }
 
 // ring trains on such points and makes 400, and the distance in every step.
-func ring(steps, batch int, lr float64) ([]float32, []float64) {
-	r := kit.NewRand(3)
-	w := wganring.InitWeights(2)
+func ring(seed uint64, steps int) ([]float32, []float64) {
+	const batch, rate = 64, 3e-3
+	r := kit.NewRand(seed)
+	w := wganring.InitWeights(seed)
 	co, g := wganring.DefaultCriticStepOptions(), wganring.DefaultGenStepOptions()
-	co.LR, g.LR = lr*10, lr*10
+	co.LR, g.LR = rate, rate
 	critic, gen := wganring.NewCriticStep(w, co), wganring.NewGenStep(w, g)
 	var dist []float64
 	for range steps {
 		var last float64
 		for range 5 {
-			var real []float32
-			for range batch {
-				x, y := point(r)
-				real = append(real, x, y)
-			}
-			res := kit.Must(critic.Step(kit.Matrix(real, 2), kit.Matrix(kit.Normal(r, 4*batch), 4)))
+			res := kit.Must(critic.Step(kit.Matrix(points(r, batch), 2), kit.Matrix(kit.Normal(r, 4*batch), 4)))
 			last = float64(res.Distance)
 		}
 		kit.Must(gen.Step(kit.Matrix(kit.Normal(r, 4*batch), 4)))
@@ -89,8 +100,8 @@ func judge(x []float32) (hit float64, modes int) {
 	n := len(x) / 2
 	for i := range n {
 		for k := range found {
-			a := float64(k) * math.Pi / 4
-			if math.Hypot(float64(x[2*i])-math.Cos(a), float64(x[2*i+1])-math.Sin(a)) < 0.25 {
+			px, py := place(k)
+			if math.Hypot(float64(x[2*i])/radius-px, float64(x[2*i+1])/radius-py) < 0.25 {
 				found[k]++
 				hit += 1 / float64(n)
 			}
