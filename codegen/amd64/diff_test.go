@@ -54,6 +54,8 @@ type call struct {
 	Chunk int  // pieces at once, 0 for all
 	Shift int  // elements from an aligned address
 	Edge  bool // memory ends where the buffers end
+	Share bool // in-place pairs are one memory
+	Pairs [][2]int
 	// Results:
 	Bad, Bound int
 	Wrong      string
@@ -119,13 +121,24 @@ func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls
 		fmt.Fprintf(&p.table, "\t%q: func(b []mem, n []int, lo, hi int) (bad, bound int) { %s },\n", name, callText(k, name, names))
 		p.printed[name] = asm
 	}
-	mem := c.Memory(false)
-	require.NoError(t, loop.Run(k, c.Dims, false, mem, c.Ints), "%s", k)
-	wanted := wrapAll(mem)
+	run := func(share bool) []mem {
+		mem := c.Memory(false)
+		if share {
+			for _, x := range k.InPlace {
+				mem[x[1]] = mem[x[0]]
+			}
+		}
+		require.NoError(t, loop.Run(k, c.Dims, false, mem, c.Ints), "%s", k)
+		return wrapAll(mem)
+	}
+	wanted := run(false)
 	if len(calls) == 0 {
 		calls = []call{{}, {Shift: 3}, {Edge: true}}
 		if k.Grid != nil {
 			calls = append(calls, call{Chunk: 2})
+		}
+		if len(k.InPlace) > 0 {
+			calls = append(calls, call{Share: true, Pairs: k.InPlace})
 		}
 	}
 	for _, one := range calls {
@@ -147,8 +160,12 @@ func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls
 			require.NoError(t, err)
 		}
 		p.calls = append(p.calls, one)
-		p.want = append(p.want, wanted)
-		p.about = append(p.about, fmt.Sprintf("%s %v %v, shift %d, edge %v, chunk %d", name, c.Dims, c.Ints, one.Shift, one.Edge, one.Chunk))
+		if one.Share {
+			p.want = append(p.want, run(true))
+		} else {
+			p.want = append(p.want, wanted)
+		}
+		p.about = append(p.about, fmt.Sprintf("%s %v %v, shift %d, edge %v, share %v, chunk %d", name, c.Dims, c.Ints, one.Shift, one.Edge, one.Share, one.Chunk))
 	}
 	return true
 }
@@ -200,6 +217,8 @@ type call struct {
 	N, Chunk   int
 	Shift      int
 	Edge       bool
+	Share      bool
+	Pairs      [][2]int
 	Bad, Bound int
 	Wrong      string
 }
@@ -267,6 +286,12 @@ func run(c *call) {
 		bufs[i].I32, b = place(m.I32, c.Shift, c.Edge)
 		bufs[i].B, d = place(m.B, c.Shift, c.Edge)
 		checks = append(checks, func() bool { return a() && b() && d() })
+	}
+	if c.Share {
+		for _, x := range c.Pairs {
+			bufs[x[1]] = bufs[x[0]]
+			checks[x[1]] = func() bool { c.Bufs[x[1]] = c.Bufs[x[0]]; return true }
+		}
 	}
 	debug.SetPanicOnFault(true)
 	defer func() {

@@ -46,6 +46,8 @@ const (
 	sign    = "VANDPS #80000000*, a, t; VORPS #3F800000*, t, t; VCMPPS $0x0C, #00000000*, a, u; VBLENDVPS u, t, a, d"
 	sign512 = "VANDPS #80000000*, a, t; VORPS #3F800000*, t, t; VCMPPS $0x0C, #00000000*, a, k; VBLENDMPS t, a, k, d"
 	mulHigh = "VPMULUDQ b, a, t; VPSRLQ $32, a, u; VPSRLQ $32, b, v; VPMULUDQ v, u, u; VSHUFPS $0xDD, u, t, t; VPSHUFD $0xD8, t, d"
+	// the same where all lanes of b are equal
+	mulHighBy = "VPMULUDQ b, a, t; VPSRLQ $32, a, u; VPMULUDQ b, u, u; VSHUFPS $0xDD, u, t, t; VPSHUFD $0xD8, t, d"
 	// quotient and remainder of vectors, in halves of half as many float64s
 	// (which hold every quotient well enough to round it down): d is the
 	// quotient, 0 where b is 0.

@@ -82,7 +82,7 @@ func (l *lowerer) run(body []loop.Stmt, order order) int {
 	// apart reports whether the halves of two accesses do not meet: they are the
 	// same lanes, or far apart.
 	apart := func(x, y access) bool {
-		if !x.write && !y.write || !l.alias(x.buf, y.buf) {
+		if !x.write && !y.write || !l.shared(x.buf, y.buf) {
 			return true
 		}
 		n, ok := constIndex(x.at.Add(y.at.Scale(loop.N(-1))))
@@ -120,11 +120,6 @@ func (l *lowerer) run(body []loop.Stmt, order order) int {
 	return len(body)
 }
 
-// alias reports whether two buffers may be one memory, which the kernel writes.
-func (l *lowerer) alias(x, y *loop.Buffer) bool {
-	return !l.frozen[x] && !l.frozen[y] && (x == y || !x.Out || !y.Out)
-}
-
 // demandRun lowers a run in the order demanded.
 func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 	inRun := map[*loop.Val]int{}
@@ -155,7 +150,7 @@ func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 				continue
 			}
 			for _, x := range body[:i] {
-				if x, ok := x.(*loop.Load); ok && l.alias(x.Buf, st.Buf) {
+				if x, ok := x.(*loop.Load); ok && l.shared(x.Buf, st.Buf) {
 					l.force(l.src(x.Dst, h)) // before it is overwritten
 				}
 			}

@@ -27,7 +27,7 @@ func prepare(k *loop.Kernel) *prepared {
 		k: k, frozen: frozen(k), uses: map[*loop.Val]int{}, known: map[*loop.Val]*loop.Instr{},
 		fold: map[*loop.Load]bool{}, foldSplat: map[*loop.Instr]bool{}, fused: map[*loop.Instr]bool{},
 	}
-	p.body = sink(k.Body, p.frozen)
+	p.body = p.sink(k.Body)
 	p.count(p.body)
 	p.findFolds(p.body)
 	return p
@@ -114,26 +114,37 @@ func usesAny(s loop.Stmt, v *loop.Val) bool {
 	return found
 }
 
+// shared reports whether a store to one of two buffers may change the other:
+// they are one, or an in-place pair.
+func (p *prepared) shared(x, y *loop.Buffer) bool {
+	if x == y {
+		return x.Out
+	}
+	for _, pair := range p.k.InPlace {
+		a, b := p.k.Bufs[pair[0]], p.k.Bufs[pair[1]]
+		if a == x && b == y || a == y && b == x {
+			return true
+		}
+	}
+	return false
+}
+
 // writes reports whether s may store to memory that a load from b sees.
-func writes(s loop.Stmt, b *loop.Buffer, f map[*loop.Buffer]bool) bool {
-	if f[b] {
+func (p *prepared) writes(s loop.Stmt, b *loop.Buffer) bool {
+	if p.frozen[b] {
 		return false
 	}
 	found := false
 	everywhere(s, func(x loop.Stmt) {
-		if st, ok := x.(*loop.Store); ok {
-			// In-place pairs are buffers of their own that are one memory.
-			found = found || st.Buf == b || !b.Out
-		}
-		if _, ok := x.(*loop.Extern); ok {
-			found = true
-		}
+		st, ok := x.(*loop.Store)
+		_, extern := x.(*loop.Extern)
+		found = found || extern || ok && p.shared(st.Buf, b)
 	})
 	return found
 }
 
 // sink moves loads and splats down.
-func sink(body []loop.Stmt, f map[*loop.Buffer]bool) []loop.Stmt {
+func (p *prepared) sink(body []loop.Stmt) []loop.Stmt {
 	out := make([]loop.Stmt, 0, len(body))
 	// From the last to the first statement, so that users have found their place.
 	for i := len(body) - 1; i >= 0; i-- {
@@ -141,11 +152,11 @@ func sink(body []loop.Stmt, f map[*loop.Buffer]bool) []loop.Stmt {
 		switch x := s.(type) {
 		case *loop.For:
 			c := *x
-			c.Body = sink(x.Body, f)
+			c.Body = p.sink(x.Body)
 			s = &c
 		case *loop.If:
 			c := *x
-			c.Then, c.Else = sink(x.Then, f), sink(x.Else, f)
+			c.Then, c.Else = p.sink(x.Then), p.sink(x.Else)
 			s = &c
 		}
 		var dst *loop.Val
@@ -161,7 +172,7 @@ func sink(body []loop.Stmt, f map[*loop.Buffer]bool) []loop.Stmt {
 			}
 		}
 		at := len(out) // out is in reverse order
-		for dst != nil && at > 0 && !usesAny(out[at-1], dst) && (buf == nil || !writes(out[at-1], buf, f)) {
+		for dst != nil && at > 0 && !usesAny(out[at-1], dst) && (buf == nil || !p.writes(out[at-1], buf)) {
 			at--
 		}
 		if dst == nil || at == 0 {
@@ -218,7 +229,7 @@ func (p *prepared) findFolds(body []loop.Stmt) {
 			if uses {
 				break
 			}
-			if writes(y, x.Buf, p.frozen) {
+			if p.writes(y, x.Buf) {
 				break
 			}
 		}

@@ -86,6 +86,10 @@ func (l *lowerer) lanewise(s *loop.Instr, h int) {
 		for i, a := range s.Args {
 			from[i] = l.src(a, h)
 		}
+		if s.Op == loop.MulHigh && s.Dst.Vec && l.uniform(s.Args[0]) { // it commutes
+			s = &loop.Instr{Op: s.Op, Dst: s.Dst, Args: []*loop.Val{s.Args[1], s.Args[0]}}
+			from[0], from[1] = from[1], from[0]
+		}
 		form := l.form(s, from)
 		if form == "" || form[0] == '(' {
 			l.lacks(s, form)
@@ -157,6 +161,10 @@ func (l *lowerer) form(s *loop.Instr, from operands) string {
 			case x.konst && x.bits == 0 && l.t.Lanes == 8:
 				return "VANDNPS c+, a, d"
 			}
+		}
+	case loop.MulHigh:
+		if many && l.uniform(s.Args[1]) {
+			return mulHighBy
 		}
 	case loop.Scale:
 		if l.t.Lanes == 8 {
