@@ -39,6 +39,9 @@ type allocation struct {
 	// What spilling costs in each loop, in those inside it not included: loads
 	// and stores, weighted by the loops around.
 	costs map[*loop.For]float64
+	// Of innermost loops: what each writes, and the one of each instruction.
+	defined []map[*vreg]bool
+	loopAt  []int
 	// While spilling: what is still in a register.
 	recent map[*vreg]*recent
 }
@@ -87,7 +90,7 @@ func (a *allocation) coalesce() {
 		if s == d || s.class != d.class || s.fixed >= 0 || d.fixed >= 0 || s.made != nil && !s.made.konst || meet(s.ranges, d.ranges) {
 			continue
 		}
-		if s.temp || d.temp || s.slot >= 0 || d.slot >= 0 {
+		if s.temp || d.temp || s.split || d.split || s.slot >= 0 || d.slot >= 0 {
 			continue
 		}
 		d.ranges = union(d.ranges, s.ranges)
@@ -127,13 +130,26 @@ func (in *ins) rename(f func(*vreg) *vreg) {
 	}
 }
 
-// weigh computes what spilling each register would cost, for each place that it
-// would free.
+// weigh computes what it costs if a register is in memory.
 func (a *allocation) weigh() {
-	for _, r := range a.regs {
-		r.weight = 0
+	loops, at := innerLoops(a.code)
+	defined := make([]map[*vreg]bool, len(loops))
+	for i, s := range loops {
+		defined[i] = map[*vreg]bool{}
+		for _, in := range a.code[s.from:s.to] {
+			in.each(func(r *vreg, _, def bool) { defined[i][r] = defined[i][r] || def })
+		}
 	}
-	for _, in := range a.code {
+	a.defined = defined
+	a.loopAt = at
+	for _, r := range a.regs {
+		r.uses = map[int]float64{}
+		r.size = 16
+		for _, s := range r.ranges {
+			r.size += s.to - s.from
+		}
+	}
+	for n, in := range a.code {
 		often := 1.0
 		for range in.depth {
 			often *= 8
@@ -149,28 +165,37 @@ func (a *allocation) weigh() {
 					if x.reg.made != nil {
 						c /= 2
 					}
-					x.reg.weight += c
+					x.reg.uses[at[n]] += c
 				}
 				if in.def&(1<<i) != 0 && x.reg.made == nil {
-					x.reg.weight += often
+					x.reg.uses[at[n]] += often
 				}
 			}
 			if x.mem != nil {
 				for _, r := range []*vreg{x.mem.base, x.mem.index} {
 					if r != nil {
-						r.weight += often
+						r.uses[at[n]] += often
 					}
 				}
 			}
 		}
 	}
-	for _, r := range a.regs {
-		n := 16
-		for _, s := range r.ranges {
-			n += s.to - s.from
+}
+
+// weight is what it costs to free r in the innermost loop that instruction n is
+// in, for each place that is free then. In other loops that only read it, it is
+// loaded before the loop.
+func (a *allocation) weight(r *vreg, n int) float64 {
+	here := a.loopAt[min(n, len(a.loopAt)-1)]
+	sum := 0.0
+	for i := -1; i < len(a.defined); i++ {
+		c := r.uses[i]
+		if i >= 0 && i != here && !a.defined[i][r] && !r.split {
+			c /= 8
 		}
-		r.weight /= float64(n)
+		sum += c
 	}
+	return sum / float64(r.size)
 }
 
 // assign gives registers places in the order in which they start to live. It
@@ -226,7 +251,8 @@ func (a *allocation) assign() (spilled []*vreg) {
 		}
 		// The place whose holders in the way are the cheapest, if they are
 		// cheaper than r.
-		cheapest := r.weight
+		n := r.ranges[0].from / 2
+		cheapest := a.weight(r, n)
 		if !r.spillable() {
 			cheapest = math.Inf(1)
 		}
@@ -234,7 +260,7 @@ func (a *allocation) assign() (spilled []*vreg) {
 			sum := 0.0
 			for _, x := range places[r.class][p].holds {
 				if meet(x.ranges, r.ranges) {
-					sum += x.weight
+					sum += a.weight(x, n)
 					if !x.spillable() {
 						sum = math.Inf(1)
 					}

@@ -64,6 +64,7 @@ func (l *lowerer) loop(s *loop.For) {
 	test := l.counts(s, n, counter, from, to, trips, used, func(cond string) { l.jump(cond, -n, "end_"+name) })
 	l.put(&ins{kind: comment, note: loopText(s), fold: -1})
 	l.label(n, "loop_"+name)
+	l.blk.code[len(l.blk.code)-1].loop = true
 	l.blk.code = append(l.blk.code, body.code...)
 	l.in(body, func() {
 		body.code = nil

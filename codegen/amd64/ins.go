@@ -24,6 +24,7 @@ type vreg struct {
 	width int     // bytes: 8, or 16, 32 and 64 for vectors
 	fixed int     // the machine register it must be, or -1
 	temp  bool    // made by spilling: it is too short to be spilled again
+	split bool    // made by spilling, for one loop
 	made  *recipe // how to make it again, or nil
 	slot  int     // where it is spilled, or -1
 
@@ -31,7 +32,8 @@ type vreg struct {
 	into   *vreg // joined with this one
 	phys   int
 	ranges []span
-	weight float64
+	uses   map[int]float64 // what the uses in each innermost loop cost in memory, -1: outside
+	size   int             // of the ranges
 }
 
 // A recipe is a value that needs no room in the frame: it can be computed where it
@@ -91,6 +93,7 @@ type ins struct {
 	// Of jumps and labels:
 	label int
 	name  string // of the label
+	loop  bool   // the label is where an iteration begins
 	note  string // comment: before a label, or a line of its own
 
 	depth int       // of loops

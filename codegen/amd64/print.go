@@ -256,14 +256,14 @@ func (f *function) doc(name string) string {
 // innermost reports whether the loop whose label code begins with has no other
 // one inside.
 func (p *printer) innermost(code []*ins) bool {
-	if code[0].kind != label || code[0].label < 0 {
+	if !code[0].loop {
 		return false
 	}
 	for _, in := range code[1:] {
 		switch {
 		case in.kind == jump && in.label == code[0].label:
-			return strings.HasPrefix(code[0].name, "loop_")
-		case in.kind == label && strings.HasPrefix(in.name, "loop_"):
+			return true
+		case in.kind == label && in.loop:
 			return false
 		}
 	}

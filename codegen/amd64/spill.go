@@ -18,6 +18,7 @@ func (a *allocation) spill(regs []*vreg) error {
 			r.slot = len(a.slots)
 		}
 	}
+	a.code = a.split(regs)
 	code := make([]*ins, 0, len(a.code)+8)
 	a.recent = map[*vreg]*recent{}
 	for i, in := range a.code {
@@ -40,6 +41,81 @@ func (a *allocation) spill(regs []*vreg) error {
 	}
 	a.regs = kept
 	return nil
+}
+
+// split gives each register that is spilled, and that an innermost loop reads but
+// does not write, a register of its own in this loop, which is set before it.
+func (a *allocation) split(regs []*vreg) []*ins {
+	loops, _ := innerLoops(a.code)
+	before := map[int][]*ins{}
+	for _, r := range regs {
+		if r.split {
+			continue
+		}
+		for _, s := range loops {
+			reads, writes := false, false
+			for _, in := range a.code[s.from:s.to] {
+				in.each(func(x *vreg, use, def bool) {
+					if x == r {
+						reads, writes = reads || use, writes || def
+					}
+				})
+			}
+			if !reads || writes {
+				continue
+			}
+			own := &vreg{class: r.class, width: r.width, fixed: -1, slot: -1, split: true, made: r.made}
+			if r.made == nil {
+				own.made = &recipe{mem: r.place(false)}
+			}
+			a.regs = append(a.regs, own)
+			for _, in := range a.code[s.from:s.to] {
+				in.rename(func(x *vreg) *vreg {
+					if x == r {
+						return own
+					}
+					return x
+				})
+			}
+			in := a.reload(r, own, a.code[s.from])
+			before[s.from] = append(before[s.from], in)
+			often := 1.0
+			for range in.depth {
+				often *= 8
+			}
+			a.costs[in.of] += often
+		}
+	}
+	if len(before) == 0 {
+		return a.code
+	}
+	var code []*ins
+	for i, in := range a.code {
+		code = append(append(code, before[i]...), in)
+	}
+	return code
+}
+
+// innerLoops are the innermost loops, from the label to the jump back, and for
+// each instruction the number of the one it is in, or -1.
+func innerLoops(code []*ins) (loops []span, in []int) {
+	at := map[int]int{} // label of a loop
+	last := -1          // label that was seen last
+	in = make([]int, len(code))
+	for i, x := range code {
+		in[i] = -1
+		switch {
+		case x.kind == label && x.loop:
+			at[x.label], last = i, x.label
+		case x.kind == jump && x.label == last && at[last] < i:
+			for j := at[last]; j <= i; j++ {
+				in[j] = len(loops)
+			}
+			loops = append(loops, span{at[last], i + 1})
+			last = -1
+		}
+	}
+	return loops, in
 }
 
 // A recent is a register into which a spilled one was loaded, by or for the
