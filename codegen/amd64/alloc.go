@@ -38,7 +38,8 @@ type allocation struct {
 	slots []int // widths of the slots of the frame
 	// What spilling costs in each loop, in those inside it not included: loads
 	// and stores, weighted by the loops around.
-	costs map[*loop.For]float64
+	costs   map[*loop.For]float64
+	vectors bool // some were vectors
 	// Of innermost loops: what each writes, and the one of each instruction.
 	defined []map[*vreg]bool
 	loopAt  []int

@@ -125,28 +125,28 @@ func lower(p *prepared, t *loop.Target, sig *sig, o orders) (*lowerer, error) {
 	return l, l.err
 }
 
-// compile finds the code of k. If registers do not suffice, all loops are tried in
-// each order, and then each loop in the order that needs the fewest loads and
+// compile finds the code of k. If vectors are spilled, all loops are tried in each
+// order, and then each loop in the order that needs the fewest loads and
 // stores of spilled registers there.
 func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*function, error) {
 	sig := newSignature(k, syms)
 	p := prepare(k)
 	var best *function
 	costs := make([]map[*loop.For]float64, len(tried))
-	attempt := func(o orders) (map[*loop.For]float64, error) {
+	attempt := func(o orders) (costs map[*loop.For]float64, enough bool, err error) {
 		l, err := lower(p, t, sig, o)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		a := &allocation{t: t, code: l.root.code, regs: l.regs, slots: l.slots, costs: map[*loop.For]float64{}}
 		if err := a.allocate(); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		cost := a.cost(p)
 		if best == nil || cost < best.cost {
 			best = &function{k: k, t: t, sig: sig, code: a.code, slots: a.slots, cost: cost}
 		}
-		return a.costs, nil
+		return a.costs, !a.vectors, nil
 	}
 	loops := p.loops()
 	for i, x := range tried {
@@ -155,10 +155,11 @@ func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*fun
 			all[s] = x
 		}
 		var err error
-		if costs[i], err = attempt(all); err != nil {
+		enough := false
+		if costs[i], enough, err = attempt(all); err != nil {
 			return nil, err
 		}
-		if best.cost == 0 {
+		if enough || len(tried) == 1 {
 			return best, nil
 		}
 	}
@@ -172,7 +173,7 @@ func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*fun
 		}
 		mixed[s] = tried[least]
 	}
-	if _, err := attempt(mixed); err != nil {
+	if _, _, err := attempt(mixed); err != nil {
 		return nil, err
 	}
 	return best, nil

@@ -13,6 +13,7 @@ func (a *allocation) spill(regs []*vreg) error {
 			return errTooMany
 		}
 		out[r] = true
+		a.vectors = a.vectors || r.class == vec
 		if r.made == nil {
 			a.slots = append(a.slots, r.width)
 			r.slot = len(a.slots)
