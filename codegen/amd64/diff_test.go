@@ -41,6 +41,7 @@ type program struct {
 	calls             []call
 	want              [][]mem
 	about             []string
+	faults            map[int][2]int // results bad and n of calls that fault
 	printed           map[string]string
 	print             func(k *loop.Kernel, t *loop.Target, name string, syms []string) (asm, stub string, err error) // if not amd64.Print
 }
@@ -95,10 +96,23 @@ func syms(k *loop.Kernel, dims map[string]int) []string {
 	return out
 }
 
+// funcName is the name of the function of k for a target.
+func funcName(k *loop.Kernel, t *loop.Target) string {
+	return k.Name + map[*loop.Target]string{loop.AVX2: "AVX2", loop.AVX512: "AVX512"}[t]
+}
+
+// intsOf are the integers that a function takes: sizes, then the kernel's own.
+func intsOf(c *looptest.Case) (out []int) {
+	for _, s := range syms(c.Kernel, c.Dims) {
+		out = append(out, c.Dims[s])
+	}
+	return append(out, c.Ints...)
+}
+
 // add adds a kernel for t and calls of it. It returns false if t lacks an op.
 func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls ...call) bool {
 	k := c.Kernel
-	name := k.Name + map[*loop.Target]string{loop.AVX2: "AVX2", loop.AVX512: "AVX512"}[target]
+	name := funcName(k, target)
 	print := amd64.Print
 	if p.print != nil {
 		print = p.print
@@ -149,10 +163,7 @@ func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls
 			require.NoError(t, err)
 			one.Bufs = append(one.Bufs, wrap(loop.NewMem(b.Elem, n, false)))
 		}
-		for _, s := range names {
-			one.Ints = append(one.Ints, c.Dims[s])
-		}
-		one.Ints = append(one.Ints, c.Ints...)
+		one.Ints = intsOf(c)
 		one.N = -1
 		if k.Grid != nil {
 			var err error
@@ -168,6 +179,14 @@ func (p *program) add(t *testing.T, target *loop.Target, c *looptest.Case, calls
 		p.about = append(p.about, fmt.Sprintf("%s %v %v, shift %d, edge %v, share %v, chunk %d", name, c.Dims, c.Ints, one.Shift, one.Edge, one.Share, one.Chunk))
 	}
 	return true
+}
+
+// addFault adds a call that does not end well.
+func (p *program) addFault(t *testing.T, target *loop.Target, c *looptest.Case) {
+	require.Error(t, loop.Run(c.Kernel, c.Dims, false, c.Memory(false), c.Ints))
+	p.calls = append(p.calls, call{Func: funcName(c.Kernel, target), Bufs: wrapAll(c.Memory(false)), Ints: intsOf(c), N: -1})
+	p.want = append(p.want, nil)
+	p.about = append(p.about, c.Kernel.Name)
 }
 
 func wrapAll(ms []loop.Mem) (out []mem) {
@@ -369,6 +388,12 @@ func (p *program) run(t *testing.T) {
 	failed := 0
 	for i := range p.want {
 		asm := p.printed[p.calls[i].Func]
+		if f, ok := p.faults[i]; ok {
+			if got[i].Bad != f[0] || got[i].Bound != f[1] || got[i].Wrong != "" {
+				t.Errorf("%s: want %v, got %d, %d %s\n%s", p.about[i], f, got[i].Bad, got[i].Bound, got[i].Wrong, asm)
+			}
+			continue
+		}
 		ok := got[i].Wrong == "" && got[i].Bound == 0
 		for b := range p.want[i] {
 			ok = ok && same(p.want[i][b], got[i].Bufs[b])
