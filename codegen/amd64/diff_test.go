@@ -24,7 +24,7 @@ import (
 func has(t *loop.Target) bool {
 	info, _ := os.ReadFile("/proc/cpuinfo")
 	want := []string{"avx2", "fma"}
-	if t == loop.AVX512 {
+	if t.Lanes == 16 {
 		want = []string{"avx512f", "avx512vl", "avx512dq", "avx512bw"}
 	}
 	for _, w := range want {
@@ -98,7 +98,7 @@ func syms(k *loop.Kernel, dims map[string]int) []string {
 
 // funcName is the name of the function of k for a target.
 func funcName(k *loop.Kernel, t *loop.Target) string {
-	return k.Name + map[*loop.Target]string{loop.AVX2: "AVX2", loop.AVX512: "AVX512"}[t]
+	return fmt.Sprint(k.Name, "AVX", 32*t.Lanes)
 }
 
 // intsOf are the integers that a function takes: sizes, then the kernel's own.

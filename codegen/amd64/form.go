@@ -237,7 +237,7 @@ func text(t *loop.Target, op loop.Op, sig string, many bool) string {
 	if many {
 		s, s512 = r.many, r.many512
 	}
-	if t == loop.AVX512 && s512 != "" {
+	if t.Lanes == 16 && s512 != "" {
 		return s512
 	}
 	return s
