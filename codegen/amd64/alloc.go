@@ -39,10 +39,8 @@ type allocation struct {
 	// What spilling costs in each loop, in those inside it not included: loads
 	// and stores, weighted by the loops around.
 	costs   map[*loop.For]float64
-	vectors bool // some were vectors
-	// Of innermost loops: what each writes, and the one of each instruction.
-	defined []map[*vreg]bool
-	loopAt  []int
+	vectors bool  // some were vectors
+	loopAt  []int // number of the innermost loop of each instruction
 	// While spilling: what is still in a register.
 	recent map[*vreg]*recent
 }
@@ -133,28 +131,26 @@ func (in *ins) rename(f func(*vreg) *vreg) {
 
 // weigh computes what it costs if a register is in memory.
 func (a *allocation) weigh() {
-	loops, at := innerLoops(a.code)
-	defined := make([]map[*vreg]bool, len(loops))
-	for i, s := range loops {
-		defined[i] = map[*vreg]bool{}
-		for _, in := range a.code[s.from:s.to] {
-			in.each(func(r *vreg, _, def bool) { defined[i][r] = defined[i][r] || def })
-		}
-	}
-	a.defined = defined
+	_, at := innerLoops(a.code)
 	a.loopAt = at
 	for _, r := range a.regs {
-		r.uses = map[int]float64{}
+		r.uses = r.uses[:0]
 		r.size = 16
 		for _, s := range r.ranges {
 			r.size += s.to - s.from
 		}
 	}
-	for n, in := range a.code {
-		often := 1.0
-		for range in.depth {
-			often *= 8
+	// Loops are numbered in the order of the code.
+	add := func(r *vreg, loop int, cost float64, def bool) {
+		if n := len(r.uses); n == 0 || r.uses[n-1].loop != loop {
+			r.uses = append(r.uses, loopUse{loop: loop})
 		}
+		u := &r.uses[len(r.uses)-1]
+		u.cost += cost
+		u.def = u.def || def
+	}
+	for n, in := range a.code {
+		often := in.often()
 		for i := range in.args {
 			x := &in.args[i]
 			if x.reg != nil {
@@ -166,17 +162,22 @@ func (a *allocation) weigh() {
 					if x.reg.made != nil {
 						c /= 2
 					}
-					x.reg.uses[at[n]] += c
+					add(x.reg, at[n], c, false)
 				}
-				if in.def&(1<<i) != 0 && x.reg.made == nil {
-					x.reg.uses[at[n]] += often
+				if in.def&(1<<i) != 0 {
+					c := often
+					if x.reg.made != nil {
+						c = 0
+					}
+					add(x.reg, at[n], c, true)
 				}
 			}
 			if x.mem != nil {
-				for _, r := range []*vreg{x.mem.base, x.mem.index} {
-					if r != nil {
-						r.uses[at[n]] += often
-					}
+				if x.mem.base != nil {
+					add(x.mem.base, at[n], often, false)
+				}
+				if x.mem.index != nil {
+					add(x.mem.index, at[n], often, false)
 				}
 			}
 		}
@@ -189,9 +190,9 @@ func (a *allocation) weigh() {
 func (a *allocation) weight(r *vreg, n int) float64 {
 	here := a.loopAt[min(n, len(a.loopAt)-1)]
 	sum := 0.0
-	for i := -1; i < len(a.defined); i++ {
-		c := r.uses[i]
-		if i >= 0 && i != here && !a.defined[i][r] && !r.split {
+	for _, u := range r.uses {
+		c := u.cost
+		if u.loop >= 0 && u.loop != here && !u.def && !r.split {
 			c /= 8
 		}
 		sum += c
@@ -208,13 +209,23 @@ func (a *allocation) assign() (spilled []*vreg) {
 		places[c] = make([]place, numRegs(a.t, c))
 	}
 	put := func(r *vreg, phys int) {
-		r.phys = phys
+		r.phys, r.rest = phys, r.ranges
 		p := &places[r.class][phys]
 		p.holds = append(p.holds, r)
 	}
 	free := func(r *vreg, phys int) bool {
-		for _, x := range places[r.class][phys].holds {
-			if meet(x.ranges, r.ranges) {
+		p := &places[r.class][phys]
+		for i := 0; i < len(p.holds); i++ {
+			x := p.holds[i]
+			// Registers come in the order in which they start to live: what has
+			// ended by now is in nobody's way.
+			for len(x.rest) > 0 && x.rest[0].to <= r.ranges[0].from {
+				x.rest = x.rest[1:]
+			}
+			if len(x.rest) == 0 {
+				p.holds = slices.Delete(p.holds, i, i+1)
+				i--
+			} else if meet(x.rest, r.ranges) {
 				return false
 			}
 		}
@@ -260,7 +271,7 @@ func (a *allocation) assign() (spilled []*vreg) {
 		for p := range places[r.class] {
 			sum := 0.0
 			for _, x := range places[r.class][p].holds {
-				if meet(x.ranges, r.ranges) {
+				if meet(x.rest, r.ranges) {
 					sum += a.weight(x, n)
 					if !x.spillable() {
 						sum = math.Inf(1)
@@ -277,7 +288,7 @@ func (a *allocation) assign() (spilled []*vreg) {
 		}
 		p := &places[r.class][found]
 		p.holds = slices.DeleteFunc(p.holds, func(x *vreg) bool {
-			gone := meet(x.ranges, r.ranges)
+			gone := meet(x.rest, r.ranges)
 			if gone {
 				spilled = append(spilled, x)
 			}

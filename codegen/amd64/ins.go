@@ -32,8 +32,25 @@ type vreg struct {
 	into   *vreg // joined with this one
 	phys   int
 	ranges []span
-	uses   map[int]float64 // what the uses in each innermost loop cost in memory, -1: outside
-	size   int             // of the ranges
+	rest   []span    // of them, those that have not ended
+	uses   []loopUse // in the order of the code
+	size   int       // of the ranges
+	out    bool      // it is being spilled
+	loops  []inLoop  // then: the innermost loops that use it
+}
+
+// A loopUse is what the uses of a register in an innermost loop, or in code
+// outside of these, which is loop -1, would cost if it were in memory.
+type loopUse struct {
+	loop int
+	cost float64
+	def  bool // the loop changes it
+}
+
+// An inLoop is how an innermost loop, given by its number, uses a register.
+type inLoop struct {
+	loop          int
+	reads, writes bool
 }
 
 // A recipe is a value that needs no room in the frame: it can be computed where it

@@ -1,6 +1,9 @@
 package amd64
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // A span is a range of positions in which a register holds something that is
 // still needed. Instruction i reads at position 2i and writes at 2i+1, so what
@@ -20,7 +23,15 @@ type set []uint64
 
 func (b set) has(i int) bool { return b[i/64]&(1<<(i%64)) != 0 }
 func (b set) add(i int)      { b[i/64] |= 1 << (i % 64) }
-func (b set) drop(i int)     { b[i/64] &^= 1 << (i % 64) }
+
+// each calls f for the elements of b.
+func (b set) each(f func(i int)) {
+	for w, x := range b {
+		for ; x != 0; x &= x - 1 {
+			f(64*w + bits.TrailingZeros64(x))
+		}
+	}
+}
 
 // parts cuts code.
 func parts(code []*ins, regs int) []*part {
@@ -44,9 +55,10 @@ func parts(code []*ins, regs int) []*part {
 	}
 	cut(len(code))
 	words := (regs + 63) / 64
+	room := make(set, 4*words*len(out))
 	for i, p := range out {
 		for _, x := range []*set{&p.uses, &p.defs, &p.in, &p.out} {
-			*x = make(set, words)
+			*x, room = room[:words:words], room[words:]
 		}
 		last := code[p.to-1]
 		if last.kind == jump {
@@ -68,18 +80,20 @@ func liveness(code []*ins, regs []*vreg) {
 		r.id, r.ranges = i, nil
 	}
 	ps := parts(code, len(regs))
+	ts := touchesOf(code)
 	for _, p := range ps {
-		for _, in := range code[p.from:p.to] {
-			in.each(func(r *vreg, use, _ bool) {
-				if use && !p.defs.has(r.id) {
-					p.uses.add(r.id)
+		for n := p.from; n < p.to; n++ {
+			of := ts.of(n)
+			for _, t := range of {
+				if t.use && !p.defs.has(t.reg.id) {
+					p.uses.add(t.reg.id)
 				}
-			})
-			in.each(func(r *vreg, _, def bool) {
-				if def {
-					p.defs.add(r.id)
+			}
+			for _, t := range of {
+				if t.def {
+					p.defs.add(t.reg.id)
 				}
-			})
+			}
 		}
 	}
 	for changed := true; changed; {
@@ -102,34 +116,29 @@ func liveness(code []*ins, regs []*vreg) {
 	open := make([]int, len(regs)) // where the range that is open ends, 0 if none
 	for i := len(ps) - 1; i >= 0; i-- {
 		p := ps[i]
-		for _, r := range regs {
-			open[r.id] = 0
-			if p.out.has(r.id) {
-				open[r.id] = 2 * p.to
-			}
-		}
+		p.out.each(func(r int) { open[r] = 2 * p.to })
 		for n := p.to - 1; n >= p.from; n-- {
-			code[n].each(func(r *vreg, _, def bool) {
-				if def {
-					end := open[r.id]
+			of := ts.of(n)
+			for _, t := range of {
+				if t.def {
+					end := open[t.reg.id]
 					if end == 0 {
 						end = 2*n + 2 // never read
 					}
-					r.ranges = append(r.ranges, span{2*n + 1, end})
-					open[r.id] = 0
+					t.reg.ranges = append(t.reg.ranges, span{2*n + 1, end})
+					open[t.reg.id] = 0
 				}
-			})
-			code[n].each(func(r *vreg, use, _ bool) {
-				if use && open[r.id] == 0 {
-					open[r.id] = 2*n + 1
+			}
+			for _, t := range of {
+				if t.use && open[t.reg.id] == 0 {
+					open[t.reg.id] = 2*n + 1
 				}
-			})
-		}
-		for _, r := range regs {
-			if open[r.id] > 0 {
-				r.ranges = append(r.ranges, span{2 * p.from, open[r.id]})
 			}
 		}
+		p.in.each(func(r int) {
+			regs[r].ranges = append(regs[r].ranges, span{2 * p.from, open[r]})
+			open[r] = 0
+		})
 	}
 	for _, r := range regs {
 		slices.Reverse(r.ranges)
@@ -137,9 +146,39 @@ func liveness(code []*ins, regs []*vreg) {
 	}
 }
 
-// merged joins ranges, sorted by start, that touch.
+// A touch is the use of a register by an instruction.
+type touch struct {
+	reg      *vreg
+	use, def bool
+}
+
+// touches are those of all instructions, one after the other, and for each
+// instruction where its own end.
+type touches struct {
+	all  []touch
+	ends []int32
+}
+
+func touchesOf(code []*ins) *touches {
+	ts := &touches{make([]touch, 0, 3*len(code)), make([]int32, len(code))}
+	for i, in := range code {
+		in.each(func(r *vreg, use, def bool) { ts.all = append(ts.all, touch{r, use, def}) })
+		ts.ends[i] = int32(len(ts.all))
+	}
+	return ts
+}
+
+// of are the touches of instruction n.
+func (ts *touches) of(n int) []touch {
+	if n == 0 {
+		return ts.all[:ts.ends[0]]
+	}
+	return ts.all[ts.ends[n-1]:ts.ends[n]]
+}
+
+// merged joins ranges, sorted by start, that touch, in place.
 func merged(in []span) []span {
-	var out []span
+	out := in[:0]
 	for _, s := range in {
 		if n := len(out); n > 0 && out[n-1].to >= s.from {
 			out[n-1].to = max(out[n-1].to, s.to)

@@ -163,15 +163,23 @@ func compile(k *loop.Kernel, t *loop.Target, syms []string, tried []order) (*fun
 			return best, nil
 		}
 	}
-	mixed := orders{}
-	for _, s := range loops {
-		least := 0
+	least := func(s *loop.For) (least int) {
 		for i := range tried {
 			if costs[i][s] < costs[least][s] {
 				least = i
 			}
 		}
-		mixed[s] = tried[least]
+		return least
+	}
+	for i := range tried {
+		// An order that is the best one everywhere has been tried.
+		if !slices.ContainsFunc(loops, func(s *loop.For) bool { return costs[least(s)][s] < costs[i][s] }) {
+			return best, nil
+		}
+	}
+	mixed := orders{}
+	for _, s := range loops {
+		mixed[s] = tried[least(s)]
 	}
 	if _, _, err := attempt(mixed); err != nil {
 		return nil, err

@@ -7,12 +7,11 @@ var errTooMany = errors.New("bug in codegen/amd64: no registers left although ev
 // spill rewrites the code so that the given registers are in the frame, or are
 // made again, wherever they are used.
 func (a *allocation) spill(regs []*vreg) error {
-	out := map[*vreg]bool{}
 	for _, r := range regs {
 		if !r.spillable() {
 			return errTooMany
 		}
-		out[r] = true
+		r.out = true
 		a.vectors = a.vectors || r.class == vec
 		if r.made == nil {
 			a.slots = append(a.slots, r.width)
@@ -31,12 +30,12 @@ func (a *allocation) spill(regs []*vreg) error {
 				delete(a.recent, r)
 			}
 		}
-		code = a.respill(code, in, out, i)
+		code = a.respill(code, in, i)
 	}
 	a.code = code
 	kept := a.regs[:0]
 	for _, r := range a.regs {
-		if !out[r] {
+		if !r.out {
 			kept = append(kept, r)
 		}
 	}
@@ -48,23 +47,30 @@ func (a *allocation) spill(regs []*vreg) error {
 // does not write, a register of its own in this loop, which is set before it.
 func (a *allocation) split(regs []*vreg) []*ins {
 	loops, _ := innerLoops(a.code)
+	for i, s := range loops {
+		for _, in := range a.code[s.from:s.to] {
+			in.each(func(r *vreg, use, def bool) {
+				if !r.out {
+					return
+				}
+				if n := len(r.loops); n == 0 || r.loops[n-1].loop != i {
+					r.loops = append(r.loops, inLoop{loop: i})
+				}
+				x := &r.loops[len(r.loops)-1]
+				x.reads, x.writes = x.reads || use, x.writes || def
+			})
+		}
+	}
 	before := map[int][]*ins{}
 	for _, r := range regs {
 		if r.split {
 			continue
 		}
-		for _, s := range loops {
-			reads, writes := false, false
-			for _, in := range a.code[s.from:s.to] {
-				in.each(func(x *vreg, use, def bool) {
-					if x == r {
-						reads, writes = reads || use, writes || def
-					}
-				})
-			}
-			if !reads || writes {
+		for _, x := range r.loops {
+			if !x.reads || x.writes {
 				continue
 			}
+			s := loops[x.loop]
 			own := &vreg{class: r.class, width: r.width, fixed: -1, slot: -1, split: true, made: r.made}
 			if r.made == nil {
 				own.made = &recipe{mem: r.place(false)}
@@ -80,21 +86,26 @@ func (a *allocation) split(regs []*vreg) []*ins {
 			}
 			in := a.reload(r, own, a.code[s.from])
 			before[s.from] = append(before[s.from], in)
-			often := 1.0
-			for range in.depth {
-				often *= 8
-			}
-			a.costs[in.of] += often
+			a.costs[in.of] += in.often()
 		}
 	}
 	if len(before) == 0 {
 		return a.code
 	}
-	var code []*ins
+	code := make([]*ins, 0, len(a.code)+len(regs)*4)
 	for i, in := range a.code {
 		code = append(append(code, before[i]...), in)
 	}
 	return code
+}
+
+// often is how often an instruction is taken to run.
+func (in *ins) often() float64 {
+	n := 1.0
+	for range in.depth {
+		n *= 8
+	}
+	return n
 }
 
 // innerLoops are the innermost loops, from the label to the jump back, and for
@@ -130,11 +141,11 @@ type recent struct {
 const shareReload = 3
 
 // respill appends in to code, with loads before it and stores after it.
-func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) []*ins {
+func (a *allocation) respill(code []*ins, in *ins, at int) []*ins {
 	touched, only := false, true
 	in.each(func(r *vreg, use, def bool) {
-		touched = touched || out[r]
-		only = only && out[r] && def && !use && r.made != nil
+		touched = touched || r.out
+		only = only && r.out && def && !use && r.made != nil
 	})
 	if !touched {
 		return append(code, in)
@@ -142,18 +153,15 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 	if only {
 		return code // the value is made where it is used
 	}
-	often := 1.0
-	for range in.depth {
-		often *= 8
-	}
+	often := in.often()
 	if in.kind == copies {
-		return a.spillCopy(code, in, out, often)
+		return a.spillCopy(code, in, often)
 	}
-	a.foldOperand(in, out, often)
+	a.foldOperand(in, often)
 	var after []*ins
 	now := map[*vreg]*vreg{}
 	replace := func(r *vreg) *vreg {
-		if !out[r] {
+		if !r.out {
 			return r
 		}
 		if x := a.recent[r]; x != nil && now[r] == nil {
@@ -169,11 +177,11 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 	var loads, stores []*vreg
 	seen := map[*vreg]bool{}
 	in.each(func(r *vreg, use, def bool) {
-		if out[r] && use && !seen[r] {
+		if r.out && use && !seen[r] {
 			seen[r] = true
 			loads = append(loads, r)
 		}
-		if out[r] && def && r.made == nil {
+		if r.out && def && r.made == nil {
 			stores = append(stores, r)
 		}
 	})
@@ -194,12 +202,12 @@ func (a *allocation) respill(code []*ins, in *ins, out map[*vreg]bool, at int) [
 }
 
 // spillCopy is a copy from or to the frame.
-func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often float64) []*ins {
+func (a *allocation) spillCopy(code []*ins, in *ins, often float64) []*ins {
 	s, d := in.args[0].reg, in.args[1].reg
 	delete(a.recent, d)
 	a.costs[in.of] += often
 	switch {
-	case out[s] && out[d]:
+	case s.out && d.out:
 		t := &vreg{class: s.class, width: max(s.width, d.width), fixed: -1, slot: -1, temp: true}
 		a.regs = append(a.regs, t)
 		code = append(code, a.reload(s, t, in))
@@ -207,7 +215,7 @@ func (a *allocation) spillCopy(code []*ins, in *ins, out map[*vreg]bool, often f
 			code = append(code, a.storeSlot(t, d, in))
 		}
 		return code
-	case out[s]:
+	case s.out:
 		return append(code, a.reload(s, d, in))
 	case d.made != nil:
 		return code
@@ -228,7 +236,7 @@ func (r *vreg) place(bcst bool) *mem {
 }
 
 // foldOperand makes a spilled register a memory operand, if in takes one there.
-func (a *allocation) foldOperand(in *ins, out map[*vreg]bool, often float64) {
+func (a *allocation) foldOperand(in *ins, often float64) {
 	if in.fold < 0 || in.inMemory() >= 0 {
 		return
 	}
@@ -241,7 +249,7 @@ func (a *allocation) foldOperand(in *ins, out map[*vreg]bool, often float64) {
 	}
 	for _, i := range candidates {
 		r := in.args[i].reg
-		if r == nil || !out[r] || a.recent[r] != nil {
+		if r == nil || !r.out || a.recent[r] != nil {
 			continue
 		}
 		times := 0
