@@ -40,7 +40,7 @@ func (g *gen) natives() error {
 		}
 		for _, t := range loop.Targets {
 			if n := k.For(t); n != nil {
-				x.forms = append(x.forms, &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t)), faults: amd64.Faults(n)})
+				x.forms = append(x.forms, &form{Kernel: n, target: t, fn: g.top.pick(x.name + targetSuffix(t))})
 			}
 		}
 	}
@@ -86,6 +86,7 @@ func (g *gen) printForms() {
 			slots <- struct{}{}
 			go func() {
 				defer wait.Done()
+				f.faults = amd64.Faults(f.Kernel)
 				f.asm, f.stub, f.err = print(f.Kernel, f.target, f.fn, k.syms)
 				<-slots
 			}()

@@ -16,7 +16,10 @@ func Tidy(k *Kernel) *Kernel {
 	for range 2 {
 		j = joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
 		t.Body = j.block(t.Body, nil)
-		t.Body = hoist(t.Body, j.consts)
+		moved := false
+		if t.Body = hoist(t.Body, j.consts, &moved); !moved {
+			break
+		}
 	}
 	l := &liveness{live: map[*Val]bool{}, consts: j.consts}
 	for l.changed = true; l.changed; {
@@ -215,13 +218,14 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 	return out
 }
 
-// hoist moves pure instructions out of the loops that do not change them.
-func hoist(body []Stmt, consts map[*Val]float64) []Stmt {
+// hoist moves pure instructions out of the loops that do not change them, and
+// sets moved if there are such.
+func hoist(body []Stmt, consts map[*Val]float64, moved *bool) []Stmt {
 	out := make([]Stmt, 0, len(body))
 	for _, s := range body {
 		switch s := s.(type) {
 		case *For:
-			inner := hoist(s.Body, consts)
+			inner := hoist(s.Body, consts, moved)
 			mine := map[*Val]bool{s.Var: true}
 			for _, c := range s.Carry {
 				mine[c.Phi] = true
@@ -230,6 +234,7 @@ func hoist(body []Stmt, consts map[*Val]float64) []Stmt {
 			for _, x := range inner {
 				if in, ok := x.(*Instr); ok && !in.faults(consts) && !anyOf(mine, in.Args) {
 					out = append(out, in)
+					*moved = true
 					continue
 				}
 				defined(x, mine)
@@ -237,7 +242,7 @@ func hoist(body []Stmt, consts map[*Val]float64) []Stmt {
 			}
 			s.Body = kept
 		case *If:
-			s.Then, s.Else = hoist(s.Then, consts), hoist(s.Else, consts)
+			s.Then, s.Else = hoist(s.Then, consts, moved), hoist(s.Else, consts, moved)
 		}
 		out = append(out, s)
 	}
