@@ -13,159 +13,167 @@ DATA predictHiddenDotAVX2_const<>+16(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+20(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+24(SB)/4, $0x00000008
 DATA predictHiddenDotAVX2_const<>+28(SB)/4, $0x00000008
-DATA predictHiddenDotAVX2_const<>+32(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+36(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+40(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+44(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+48(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+52(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+56(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+60(SB)/4, $0x3f000000
-DATA predictHiddenDotAVX2_const<>+64(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+68(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+72(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+76(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+80(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+84(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+88(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+92(SB)/4, $0x7fffffff
-DATA predictHiddenDotAVX2_const<>+96(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+100(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+104(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+108(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+112(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+116(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+120(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+124(SB)/4, $0x41200000
-DATA predictHiddenDotAVX2_const<>+128(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+132(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+136(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+140(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+144(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+148(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+152(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+156(SB)/4, $0x42b20000
-DATA predictHiddenDotAVX2_const<>+160(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+164(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+168(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+172(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+176(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+180(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+184(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+188(SB)/4, $0xc1f00000
-DATA predictHiddenDotAVX2_const<>+192(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+196(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+200(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+204(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+208(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+212(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+216(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+220(SB)/4, $0x3fb8aa3b
-DATA predictHiddenDotAVX2_const<>+224(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+228(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+232(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+236(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+240(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+244(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+248(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+252(SB)/4, $0xbf317218
-DATA predictHiddenDotAVX2_const<>+256(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+260(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+264(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+268(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+272(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+276(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+280(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+284(SB)/4, $0x3102e308
-DATA predictHiddenDotAVX2_const<>+288(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+292(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+296(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+300(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+304(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+308(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+312(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+316(SB)/4, $0x3c091e5d
-DATA predictHiddenDotAVX2_const<>+320(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+324(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+328(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+332(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+336(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+340(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+344(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+348(SB)/4, $0x3ab608d3
-DATA predictHiddenDotAVX2_const<>+352(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+356(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+360(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+364(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+368(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+372(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+376(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+380(SB)/4, $0x3d2aab2c
-DATA predictHiddenDotAVX2_const<>+384(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+388(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+392(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+396(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+400(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+404(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+408(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+412(SB)/4, $0x3e2aaa42
-DATA predictHiddenDotAVX2_const<>+416(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+420(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+424(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+428(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+432(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+436(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+440(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+444(SB)/4, $0x3effffff
-DATA predictHiddenDotAVX2_const<>+448(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+452(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+456(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+460(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+464(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+468(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+472(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+476(SB)/4, $0x3f800000
-DATA predictHiddenDotAVX2_const<>+480(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+484(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+488(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+492(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+496(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+500(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+504(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+508(SB)/4, $0xc2fc0000
-DATA predictHiddenDotAVX2_const<>+512(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+516(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+520(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+524(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+528(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+532(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+536(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+540(SB)/4, $0x42fe0000
-DATA predictHiddenDotAVX2_const<>+544(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+548(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+552(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+556(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+560(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+564(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+568(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+572(SB)/4, $0x4b40007f
-DATA predictHiddenDotAVX2_const<>+576(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+580(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+584(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+588(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+592(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+596(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+600(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+604(SB)/4, $0x40000000
-DATA predictHiddenDotAVX2_const<>+608(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+612(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+616(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+620(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+624(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+628(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+632(SB)/4, $0x80000000
-DATA predictHiddenDotAVX2_const<>+636(SB)/4, $0x80000000
-GLOBL predictHiddenDotAVX2_const<>(SB), RODATA|NOPTR, $640
+DATA predictHiddenDotAVX2_const<>+32(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+36(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+40(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+44(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+48(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+52(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+56(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+60(SB)/4, $0x00000000
+DATA predictHiddenDotAVX2_const<>+64(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+68(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+72(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+76(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+80(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+84(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+88(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+92(SB)/4, $0x3c091e5d
+DATA predictHiddenDotAVX2_const<>+96(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+100(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+104(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+108(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+112(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+116(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+120(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+124(SB)/4, $0x3d2aab2c
+DATA predictHiddenDotAVX2_const<>+128(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+132(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+136(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+140(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+144(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+148(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+152(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+156(SB)/4, $0x3e2aaa42
+DATA predictHiddenDotAVX2_const<>+160(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+164(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+168(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+172(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+176(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+180(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+184(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+188(SB)/4, $0x3effffff
+DATA predictHiddenDotAVX2_const<>+192(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+196(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+200(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+204(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+208(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+212(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+216(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+220(SB)/4, $0x3f800000
+DATA predictHiddenDotAVX2_const<>+224(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+228(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+232(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+236(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+240(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+244(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+248(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+252(SB)/4, $0x4b40007f
+DATA predictHiddenDotAVX2_const<>+256(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+260(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+264(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+268(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+272(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+276(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+280(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+284(SB)/4, $0x3f000000
+DATA predictHiddenDotAVX2_const<>+288(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+292(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+296(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+300(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+304(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+308(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+312(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+316(SB)/4, $0x7fffffff
+DATA predictHiddenDotAVX2_const<>+320(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+324(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+328(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+332(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+336(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+340(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+344(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+348(SB)/4, $0x41200000
+DATA predictHiddenDotAVX2_const<>+352(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+356(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+360(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+364(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+368(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+372(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+376(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+380(SB)/4, $0x42b20000
+DATA predictHiddenDotAVX2_const<>+384(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+388(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+392(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+396(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+400(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+404(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+408(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+412(SB)/4, $0xc1f00000
+DATA predictHiddenDotAVX2_const<>+416(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+420(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+424(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+428(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+432(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+436(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+440(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+444(SB)/4, $0x3fb8aa3b
+DATA predictHiddenDotAVX2_const<>+448(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+452(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+456(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+460(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+464(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+468(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+472(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+476(SB)/4, $0xbf317218
+DATA predictHiddenDotAVX2_const<>+480(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+484(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+488(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+492(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+496(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+500(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+504(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+508(SB)/4, $0x3102e308
+DATA predictHiddenDotAVX2_const<>+512(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+516(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+520(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+524(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+528(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+532(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+536(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+540(SB)/4, $0x3ab608d3
+DATA predictHiddenDotAVX2_const<>+544(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+548(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+552(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+556(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+560(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+564(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+568(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+572(SB)/4, $0xc2fc0000
+DATA predictHiddenDotAVX2_const<>+576(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+580(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+584(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+588(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+592(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+596(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+600(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+604(SB)/4, $0x42fe0000
+DATA predictHiddenDotAVX2_const<>+608(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+612(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+616(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+620(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+624(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+628(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+632(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+636(SB)/4, $0x40000000
+DATA predictHiddenDotAVX2_const<>+640(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+644(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+648(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+652(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+656(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+660(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+664(SB)/4, $0x80000000
+DATA predictHiddenDotAVX2_const<>+668(SB)/4, $0x80000000
+GLOBL predictHiddenDotAVX2_const<>(SB), RODATA|NOPTR, $672
 
 DATA predictHiddenDotAVX2_lanes<>+0(SB)/4, $0
 DATA predictHiddenDotAVX2_lanes<>+4(SB)/4, $1
@@ -186,12 +194,14 @@ DATA predictHiddenDotAVX2_lanes<>+60(SB)/4, $15
 GLOBL predictHiddenDotAVX2_lanes<>(SB), RODATA|NOPTR, $64
 
 // predictHiddenDotAVX2: dot ab,bc->ac, add, tanh in hidden (nn/nn.lm:16:8)
-TEXT ·predictHiddenDotAVX2(SB), NOSPLIT, $200-168
+TEXT ·predictHiddenDotAVX2(SB), NOSPLIT, $72-168
 	MOVQ lo+152(FP), AX
 	MOVQ hi+160(FP), CX
 	VBROADCASTSS predictHiddenDotAVX2_const<>+0(SB), Y0
 	VPCMPGTD predictHiddenDotAVX2_lanes<>+0(SB), Y0, Y1
+	VMOVUPS Y1, 0(SP)
 	VPCMPGTD predictHiddenDotAVX2_lanes<>+32(SB), Y0, Y0
+	VMOVUPS Y0, 40(SP)
 	MOVQ B+96(FP), DX
 	CMPQ DX, $24
 	SETLT DX
@@ -199,13 +209,11 @@ TEXT ·predictHiddenDotAVX2(SB), NOSPLIT, $200-168
 	MOVQ tile_base+128(FP), BX
 	MOVQ x_base+0(FP), SI
 	MOVQ w_base+24(FP), DI
-	VXORPS X2, X2, X2
 	MOVQ y_base+72(FP), R8
 	MOVQ b_base+48(FP), R9
-	VBROADCASTSS predictHiddenDotAVX2_const<>+32(SB), Y3
 	MOVQ panel_base+104(FP), R10
 	LEAQ -1(CX), CX
-	MOVQ CX, 96(SP)
+	MOVQ CX, 32(SP)
 	CMPQ AX, CX
 	JGT end_piece_13x
 
@@ -225,66 +233,65 @@ loop_piece_13:
 
 	// for %a.16 = %9 to %13 step 6
 loop_a_3:
-	VMASKMOVPS 32(DI), Y1, Y4
-	VBROADCASTSS 4(SI)(CX*8), Y5
-	VMOVUPS Y5, 0(SP)
-	VMASKMOVPS (DI), Y1, Y5
-	VBROADCASTSS (SI)(CX*8), Y6
-	VMOVUPS Y6, 32(SP)
-	VFMADD213PS Y2, Y5, Y6
-	VFMADD231PS 0(SP), Y4, Y6
-	VMOVUPS Y6, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y6
-	VMOVUPS Y6, 64(SP)
-	VBROADCASTSS 8(SI)(CX*8), Y7
-	VMOVAPS Y2, Y8
-	VFMADD231PS Y7, Y5, Y8
-	VFMADD231PS Y6, Y4, Y8
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS 0(SP), Y0
+	VMASKMOVPS 32(DI), Y0, Y1
+	VBROADCASTSS 4(SI)(CX*8), Y2
+	VMASKMOVPS (DI), Y0, Y0
+	VBROADCASTSS (SI)(CX*8), Y3
+	VMOVAPS Y0, Y4
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y3, Y4
+	VFMADD231PS Y2, Y1, Y4
+	VMOVUPS Y4, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y4
+	VBROADCASTSS 8(SI)(CX*8), Y5
+	VMOVAPS Y0, Y6
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y5, Y6
+	VFMADD231PS Y4, Y1, Y6
+	VMOVUPS Y6, 64(BX)
 	VBROADCASTSS 20(SI)(CX*8), Y6
-	VBROADCASTSS 16(SI)(CX*8), Y8
-	VMOVAPS Y2, Y9
-	VFMADD231PS Y8, Y5, Y9
-	VFMADD231PS Y6, Y4, Y9
-	VMOVUPS Y9, 128(BX)
-	VBROADCASTSS 28(SI)(CX*8), Y9
-	VBROADCASTSS 24(SI)(CX*8), Y10
-	VMOVAPS Y2, Y11
-	VFMADD231PS Y10, Y5, Y11
-	VFMADD231PS Y9, Y4, Y11
-	VMOVUPS Y11, 192(BX)
-	VBROADCASTSS 36(SI)(CX*8), Y11
-	VBROADCASTSS 32(SI)(CX*8), Y12
-	VMOVAPS Y2, Y13
-	VFMADD231PS Y12, Y5, Y13
-	VFMADD231PS Y11, Y4, Y13
-	VMOVUPS Y13, 256(BX)
-	VBROADCASTSS 44(SI)(CX*8), Y13
-	VBROADCASTSS 40(SI)(CX*8), Y14
-	VFMADD213PS Y2, Y14, Y5
-	VFMADD231PS Y13, Y4, Y5
-	VMOVUPS Y5, 320(BX)
-	VMASKMOVPS 64(DI), Y0, Y4
-	VMASKMOVPS 32(DI), Y0, Y5
-	VMOVAPS Y2, Y15
-	VFMADD231PS 32(SP), Y5, Y15
-	VFMADD231PS 0(SP), Y4, Y15
-	VMOVUPS Y15, 32(BX)
-	VFMADD213PS Y2, Y5, Y7
-	VFMADD231PS 64(SP), Y4, Y7
-	VMOVUPS Y7, 96(BX)
-	VFMADD213PS Y2, Y5, Y8
-	VFMADD231PS Y6, Y4, Y8
-	VMOVUPS Y8, 160(BX)
-	VFMADD213PS Y2, Y5, Y10
-	VFMADD231PS Y9, Y4, Y10
-	VMOVUPS Y10, 224(BX)
-	VFMADD213PS Y2, Y5, Y12
-	VFMADD231PS Y11, Y4, Y12
-	VMOVUPS Y12, 288(BX)
-	VFMADD213PS Y2, Y5, Y14
-	VFMADD231PS Y13, Y4, Y14
-	VMOVUPS Y14, 352(BX)
+	VBROADCASTSS 16(SI)(CX*8), Y7
+	VMOVAPS Y0, Y8
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y7, Y8
+	VFMADD231PS Y6, Y1, Y8
+	VMOVUPS Y8, 128(BX)
+	VBROADCASTSS 28(SI)(CX*8), Y8
+	VBROADCASTSS 24(SI)(CX*8), Y9
+	VMOVAPS Y0, Y10
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y9, Y10
+	VFMADD231PS Y8, Y1, Y10
+	VMOVUPS Y10, 192(BX)
+	VBROADCASTSS 36(SI)(CX*8), Y10
+	VBROADCASTSS 32(SI)(CX*8), Y11
+	VMOVAPS Y0, Y12
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y11, Y12
+	VFMADD231PS Y10, Y1, Y12
+	VMOVUPS Y12, 256(BX)
+	VBROADCASTSS 44(SI)(CX*8), Y12
+	VBROADCASTSS 40(SI)(CX*8), Y13
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y13, Y0
+	VFMADD231PS Y12, Y1, Y0
+	VMOVUPS Y0, 320(BX)
+	VMOVUPS 40(SP), Y0
+	VMASKMOVPS 64(DI), Y0, Y1
+	VMASKMOVPS 32(DI), Y0, Y0
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y3
+	VFMADD231PS Y2, Y1, Y3
+	VMOVUPS Y3, 32(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VMOVUPS Y5, 96(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y7
+	VFMADD231PS Y6, Y1, Y7
+	VMOVUPS Y7, 160(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y9
+	VFMADD231PS Y8, Y1, Y9
+	VMOVUPS Y9, 224(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y11
+	VFMADD231PS Y10, Y1, Y11
+	VMOVUPS Y11, 288(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y13
+	VFMADD231PS Y12, Y1, Y13
+	VMOVUPS Y13, 352(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
@@ -292,94 +299,104 @@ loop_a_3:
 	MOVQ $6, R15
 
 	// for %row.61 = 0 to 6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_row_2:
-	VMASKMOVPS (R13), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R14)
+	VMASKMOVPS (R13), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R14)
+	VMASKMOVPS 32(R13), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -394,27 +411,29 @@ end_a_3x:
 
 	// for %a.116 = %a.115 to %13 step 2
 loop_a_5:
-	VMASKMOVPS 32(DI), Y1, Y4
-	VBROADCASTSS 4(SI)(CX*8), Y5
-	VMASKMOVPS (DI), Y1, Y6
-	VBROADCASTSS (SI)(CX*8), Y7
-	VMOVAPS Y2, Y8
-	VFMADD231PS Y7, Y6, Y8
-	VFMADD231PS Y5, Y4, Y8
-	VMOVUPS Y8, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y8
-	VBROADCASTSS 8(SI)(CX*8), Y9
-	VFMADD213PS Y2, Y9, Y6
-	VFMADD231PS Y8, Y4, Y6
-	VMOVUPS Y6, 64(BX)
-	VMASKMOVPS 64(DI), Y0, Y4
-	VMASKMOVPS 32(DI), Y0, Y6
-	VFMADD213PS Y2, Y6, Y7
-	VFMADD231PS Y5, Y4, Y7
-	VMOVUPS Y7, 32(BX)
-	VFMADD213PS Y2, Y6, Y9
-	VFMADD231PS Y8, Y4, Y9
-	VMOVUPS Y9, 96(BX)
+	VMOVUPS 0(SP), Y0
+	VMASKMOVPS 32(DI), Y0, Y1
+	VBROADCASTSS 4(SI)(CX*8), Y2
+	VMASKMOVPS (DI), Y0, Y0
+	VBROADCASTSS (SI)(CX*8), Y3
+	VMOVAPS Y0, Y4
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y3, Y4
+	VFMADD231PS Y2, Y1, Y4
+	VMOVUPS Y4, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y4
+	VBROADCASTSS 8(SI)(CX*8), Y5
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y5, Y0
+	VFMADD231PS Y4, Y1, Y0
+	VMOVUPS Y0, 64(BX)
+	VMOVUPS 40(SP), Y0
+	VMASKMOVPS 64(DI), Y0, Y1
+	VMASKMOVPS 32(DI), Y0, Y0
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y3
+	VFMADD231PS Y2, Y1, Y3
+	VMOVUPS Y3, 32(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y0, Y5
+	VFMADD231PS Y4, Y1, Y5
+	VMOVUPS Y5, 96(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
@@ -422,94 +441,104 @@ loop_a_5:
 	MOVQ $2, R15
 
 	// for %row.133 = 0 to 2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_row_4:
-	VMASKMOVPS (R13), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R14)
+	VMASKMOVPS (R13), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R14)
+	VMASKMOVPS 32(R13), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -526,106 +555,116 @@ end_a_5x:
 	JGT end_a_6x
 
 	// for %a.188 = %a.187 to %13
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_a_6:
-	VMASKMOVPS 32(DI), Y1, Y4
-	VBROADCASTSS 4(SI)(CX*8), Y5
-	VMASKMOVPS (DI), Y1, Y6
-	VBROADCASTSS (SI)(CX*8), Y7
-	VFMADD213PS Y2, Y7, Y6
-	VFMADD231PS Y5, Y4, Y6
-	VMOVUPS Y6, (BX)
-	VMASKMOVPS 64(DI), Y0, Y4
-	VMASKMOVPS 32(DI), Y0, Y6
-	VFMADD213PS Y2, Y6, Y7
-	VFMADD231PS Y5, Y4, Y7
-	VMOVUPS Y7, 32(BX)
-	VMASKMOVPS (BX), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R12)
-	VMASKMOVPS 32(BX), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R12)
+	VMASKMOVPS 32(DI), Y7, Y10
+	VBROADCASTSS 4(SI)(CX*8), Y11
+	VMASKMOVPS (DI), Y7, Y12
+	VBROADCASTSS (SI)(CX*8), Y13
+	VFMADD213PS Y9, Y13, Y12
+	VFMADD231PS Y11, Y10, Y12
+	VMOVUPS Y12, (BX)
+	VMASKMOVPS 64(DI), Y8, Y10
+	VMASKMOVPS 32(DI), Y8, Y12
+	VFMADD213PS Y9, Y12, Y13
+	VFMADD231PS Y11, Y10, Y13
+	VMOVUPS Y13, 32(BX)
+	VMASKMOVPS (BX), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R12)
+	VMASKMOVPS 32(BX), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R12)
 	ADDQ $32, R12
 	ADDQ $1, CX
 	CMPQ CX, R11
@@ -638,12 +677,14 @@ else_1x:
 	MOVQ $2, R14
 
 	// for %b.253 = 0 to 2
+	VMOVUPS 0(SP), Y0
+	VMOVUPS 40(SP), Y1
 	PCALIGN $32
 loop_b_7:
-	VMASKMOVPS (R12), Y1, Y4
-	VMASKMOVPS 32(R12), Y0, Y5
-	VMOVUPS Y4, (R13)
-	VMOVUPS Y5, 32(R13)
+	VMASKMOVPS (R12), Y0, Y2
+	VMASKMOVPS 32(R12), Y1, Y3
+	VMOVUPS Y2, (R13)
+	VMOVUPS Y3, 32(R13)
 	ADDQ $32, R12
 	ADDQ $64, R13
 	DECQ R14
@@ -657,66 +698,63 @@ loop_b_7:
 
 	// for %a.264 = %257 to %261 step 6
 loop_a_9:
-	VMOVUPS 64(R10), Y4
-	VBROADCASTSS 4(SI)(CX*8), Y5
-	VMOVUPS Y5, 104(SP)
-	VMOVUPS (R10), Y5
-	VBROADCASTSS (SI)(CX*8), Y6
-	VMOVUPS Y6, 136(SP)
-	VFMADD213PS Y2, Y5, Y6
-	VFMADD231PS 104(SP), Y4, Y6
-	VMOVUPS Y6, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y6
-	VMOVUPS Y6, 168(SP)
-	VBROADCASTSS 8(SI)(CX*8), Y7
-	VMOVAPS Y2, Y8
-	VFMADD231PS Y7, Y5, Y8
-	VFMADD231PS Y6, Y4, Y8
-	VMOVUPS Y8, 64(BX)
+	VMOVUPS 64(R10), Y0
+	VBROADCASTSS 4(SI)(CX*8), Y1
+	VMOVUPS (R10), Y2
+	VBROADCASTSS (SI)(CX*8), Y3
+	VMOVAPS Y2, Y4
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y3, Y4
+	VFMADD231PS Y1, Y0, Y4
+	VMOVUPS Y4, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y4
+	VBROADCASTSS 8(SI)(CX*8), Y5
+	VMOVAPS Y2, Y6
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y5, Y6
+	VFMADD231PS Y4, Y0, Y6
+	VMOVUPS Y6, 64(BX)
 	VBROADCASTSS 20(SI)(CX*8), Y6
-	VBROADCASTSS 16(SI)(CX*8), Y8
-	VMOVAPS Y2, Y9
-	VFMADD231PS Y8, Y5, Y9
-	VFMADD231PS Y6, Y4, Y9
-	VMOVUPS Y9, 128(BX)
-	VBROADCASTSS 28(SI)(CX*8), Y9
-	VBROADCASTSS 24(SI)(CX*8), Y10
-	VMOVAPS Y2, Y11
-	VFMADD231PS Y10, Y5, Y11
-	VFMADD231PS Y9, Y4, Y11
-	VMOVUPS Y11, 192(BX)
-	VBROADCASTSS 36(SI)(CX*8), Y11
-	VBROADCASTSS 32(SI)(CX*8), Y12
-	VMOVAPS Y2, Y13
-	VFMADD231PS Y12, Y5, Y13
-	VFMADD231PS Y11, Y4, Y13
-	VMOVUPS Y13, 256(BX)
-	VBROADCASTSS 44(SI)(CX*8), Y13
-	VBROADCASTSS 40(SI)(CX*8), Y14
-	VFMADD213PS Y2, Y14, Y5
-	VFMADD231PS Y13, Y4, Y5
-	VMOVUPS Y5, 320(BX)
-	VMOVUPS 96(R10), Y4
-	VMOVUPS 32(R10), Y5
-	VMOVAPS Y2, Y15
-	VFMADD231PS 136(SP), Y5, Y15
-	VFMADD231PS 104(SP), Y4, Y15
-	VMOVUPS Y15, 32(BX)
-	VFMADD213PS Y2, Y5, Y7
-	VFMADD231PS 168(SP), Y4, Y7
-	VMOVUPS Y7, 96(BX)
-	VFMADD213PS Y2, Y5, Y8
-	VFMADD231PS Y6, Y4, Y8
-	VMOVUPS Y8, 160(BX)
-	VFMADD213PS Y2, Y5, Y10
-	VFMADD231PS Y9, Y4, Y10
-	VMOVUPS Y10, 224(BX)
-	VFMADD213PS Y2, Y5, Y12
-	VFMADD231PS Y11, Y4, Y12
-	VMOVUPS Y12, 288(BX)
-	VFMADD213PS Y2, Y5, Y14
-	VFMADD231PS Y13, Y4, Y14
-	VMOVUPS Y14, 352(BX)
+	VBROADCASTSS 16(SI)(CX*8), Y7
+	VMOVAPS Y2, Y8
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y7, Y8
+	VFMADD231PS Y6, Y0, Y8
+	VMOVUPS Y8, 128(BX)
+	VBROADCASTSS 28(SI)(CX*8), Y8
+	VBROADCASTSS 24(SI)(CX*8), Y9
+	VMOVAPS Y2, Y10
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y9, Y10
+	VFMADD231PS Y8, Y0, Y10
+	VMOVUPS Y10, 192(BX)
+	VBROADCASTSS 36(SI)(CX*8), Y10
+	VBROADCASTSS 32(SI)(CX*8), Y11
+	VMOVAPS Y2, Y12
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y11, Y12
+	VFMADD231PS Y10, Y0, Y12
+	VMOVUPS Y12, 256(BX)
+	VBROADCASTSS 44(SI)(CX*8), Y12
+	VBROADCASTSS 40(SI)(CX*8), Y13
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y13, Y2
+	VFMADD231PS Y12, Y0, Y2
+	VMOVUPS Y2, 320(BX)
+	VMOVUPS 96(R10), Y0
+	VMOVUPS 32(R10), Y2
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y3
+	VFMADD231PS Y1, Y0, Y3
+	VMOVUPS Y3, 32(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VMOVUPS Y5, 96(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y7
+	VFMADD231PS Y6, Y0, Y7
+	VMOVUPS Y7, 160(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y9
+	VFMADD231PS Y8, Y0, Y9
+	VMOVUPS Y9, 224(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y11
+	VFMADD231PS Y10, Y0, Y11
+	VMOVUPS Y11, 288(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y13
+	VFMADD231PS Y12, Y0, Y13
+	VMOVUPS Y13, 352(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
@@ -724,94 +762,104 @@ loop_a_9:
 	MOVQ $6, R15
 
 	// for %row.309 = 0 to 6
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_row_8:
-	VMASKMOVPS (R13), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R14)
+	VMASKMOVPS (R13), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R14)
+	VMASKMOVPS 32(R13), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -826,27 +874,27 @@ end_a_9x:
 
 	// for %a.364 = %a.363 to %261 step 2
 loop_a_11:
-	VMOVUPS 64(R10), Y4
-	VBROADCASTSS 4(SI)(CX*8), Y5
-	VMOVUPS (R10), Y6
-	VBROADCASTSS (SI)(CX*8), Y7
-	VMOVAPS Y2, Y8
-	VFMADD231PS Y7, Y6, Y8
-	VFMADD231PS Y5, Y4, Y8
-	VMOVUPS Y8, (BX)
-	VBROADCASTSS 12(SI)(CX*8), Y8
-	VBROADCASTSS 8(SI)(CX*8), Y9
-	VFMADD213PS Y2, Y9, Y6
-	VFMADD231PS Y8, Y4, Y6
-	VMOVUPS Y6, 64(BX)
-	VMOVUPS 96(R10), Y4
-	VMOVUPS 32(R10), Y6
-	VFMADD213PS Y2, Y6, Y7
-	VFMADD231PS Y5, Y4, Y7
-	VMOVUPS Y7, 32(BX)
-	VFMADD213PS Y2, Y6, Y9
-	VFMADD231PS Y8, Y4, Y9
-	VMOVUPS Y9, 96(BX)
+	VMOVUPS 64(R10), Y0
+	VBROADCASTSS 4(SI)(CX*8), Y1
+	VMOVUPS (R10), Y2
+	VBROADCASTSS (SI)(CX*8), Y3
+	VMOVAPS Y2, Y4
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y3, Y4
+	VFMADD231PS Y1, Y0, Y4
+	VMOVUPS Y4, (BX)
+	VBROADCASTSS 12(SI)(CX*8), Y4
+	VBROADCASTSS 8(SI)(CX*8), Y5
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y5, Y2
+	VFMADD231PS Y4, Y0, Y2
+	VMOVUPS Y2, 64(BX)
+	VMOVUPS 96(R10), Y0
+	VMOVUPS 32(R10), Y2
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y3
+	VFMADD231PS Y1, Y0, Y3
+	VMOVUPS Y3, 32(BX)
+	VFMADD213PS predictHiddenDotAVX2_const<>+32(SB), Y2, Y5
+	VFMADD231PS Y4, Y0, Y5
+	VMOVUPS Y5, 96(BX)
 	MOVQ BX, R13
 	MOVQ CX, R14
 	SHLQ $5, R14
@@ -854,94 +902,104 @@ loop_a_11:
 	MOVQ $2, R15
 
 	// for %row.381 = 0 to 2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_row_10:
-	VMASKMOVPS (R13), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R14)
-	VMASKMOVPS 32(R13), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R14)
+	VMASKMOVPS (R13), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R14)
+	VMASKMOVPS 32(R13), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R14)
 	ADDQ $64, R13
 	ADDQ $32, R14
 	DECQ R15
@@ -958,103 +1016,113 @@ end_a_11x:
 	JGT end_a_12x
 
 	// for %a.436 = %a.435 to %261
+	VBROADCASTSS predictHiddenDotAVX2_const<>+64(SB), Y0
+	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y1
+	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y2
+	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y3
+	VBROADCASTSS predictHiddenDotAVX2_const<>+192(SB), Y4
+	VBROADCASTSS predictHiddenDotAVX2_const<>+224(SB), Y5
+	VBROADCASTSS predictHiddenDotAVX2_const<>+256(SB), Y6
+	VMOVUPS 0(SP), Y7
+	VMOVUPS 40(SP), Y8
+	VXORPS X9, X9, X9
 	PCALIGN $32
 loop_a_12:
-	VBROADCASTSS 4(SI)(CX*8), Y4
-	VBROADCASTSS (SI)(CX*8), Y5
-	VMOVAPS Y2, Y6
-	VFMADD231PS (R10), Y5, Y6
-	VFMADD231PS 64(R10), Y4, Y6
-	VMOVUPS Y6, (BX)
-	VFMADD132PS 32(R10), Y2, Y5
-	VFMADD231PS 96(R10), Y4, Y5
-	VMOVUPS Y5, 32(BX)
-	VMASKMOVPS (BX), Y1, Y4
-	VMASKMOVPS (R9), Y1, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y1, (R12)
-	VMASKMOVPS 32(BX), Y0, Y4
-	VMASKMOVPS 32(R9), Y0, Y5
-	VADDPS Y5, Y4, Y4
-	VANDPS predictHiddenDotAVX2_const<>+64(SB), Y4, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+96(SB), Y6
-	VMINPS Y5, Y6, Y5
-	VMAXPS Y5, Y2, Y5
-	VADDPS Y5, Y5, Y5
-	VBROADCASTSS predictHiddenDotAVX2_const<>+128(SB), Y6
-	VMINPS Y5, Y6, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+160(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictHiddenDotAVX2_const<>+192(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VCMPPS $0, Y2, Y7, Y8
-	VFMADD231PS predictHiddenDotAVX2_const<>+224(SB), Y7, Y6
-	VFMADD231PS predictHiddenDotAVX2_const<>+256(SB), Y7, Y6
-	VBROADCASTSS predictHiddenDotAVX2_const<>+288(SB), Y9
-	VFMADD231PS predictHiddenDotAVX2_const<>+320(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+352(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+384(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+416(SB), Y6, Y9
-	VFMADD213PS predictHiddenDotAVX2_const<>+448(SB), Y6, Y9
-	VMULPS Y9, Y5, Y5
-	VMULPS Y9, Y6, Y6
-	VMAXPS predictHiddenDotAVX2_const<>+480(SB), Y7, Y9
-	VMINPS predictHiddenDotAVX2_const<>+512(SB), Y9, Y9
-	VSUBPS Y9, Y7, Y7
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS predictHiddenDotAVX2_const<>+544(SB), Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y3, Y7
-	VMULPS Y9, Y7, Y7
-	VSUBPS Y3, Y7, Y9
-	VFMADD231PS Y6, Y7, Y9
-	VADDPS Y9, Y9, Y6
-	VBLENDVPS Y8, Y5, Y6, Y5
-	VADDPS predictHiddenDotAVX2_const<>+576(SB), Y5, Y6
-	VDIVPS Y6, Y5, Y5
-	VANDPS predictHiddenDotAVX2_const<>+608(SB), Y4, Y4
-	VORPS Y4, Y5, Y4
-	VMASKMOVPS Y4, Y0, 32(R12)
+	VBROADCASTSS 4(SI)(CX*8), Y10
+	VBROADCASTSS (SI)(CX*8), Y11
+	VMOVAPS Y9, Y12
+	VFMADD231PS (R10), Y11, Y12
+	VFMADD231PS 64(R10), Y10, Y12
+	VMOVUPS Y12, (BX)
+	VFMADD132PS 32(R10), Y9, Y11
+	VFMADD231PS 96(R10), Y10, Y11
+	VMOVUPS Y11, 32(BX)
+	VMASKMOVPS (BX), Y7, Y10
+	VMASKMOVPS (R9), Y7, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y7, (R12)
+	VMASKMOVPS 32(BX), Y8, Y10
+	VMASKMOVPS 32(R9), Y8, Y11
+	VADDPS Y11, Y10, Y10
+	VANDPS predictHiddenDotAVX2_const<>+288(SB), Y10, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+320(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VMAXPS Y11, Y9, Y11
+	VADDPS Y11, Y11, Y11
+	VBROADCASTSS predictHiddenDotAVX2_const<>+352(SB), Y12
+	VMINPS Y11, Y12, Y12
+	VBROADCASTSS predictHiddenDotAVX2_const<>+384(SB), Y13
+	VMAXPS Y12, Y13, Y12
+	VMULPS predictHiddenDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VCMPPS $0, Y9, Y13, Y14
+	VFMADD231PS predictHiddenDotAVX2_const<>+448(SB), Y13, Y12
+	VFMADD231PS predictHiddenDotAVX2_const<>+480(SB), Y13, Y12
+	VMOVAPS Y0, Y15
+	VFMADD231PS predictHiddenDotAVX2_const<>+512(SB), Y12, Y15
+	VFMADD213PS Y1, Y12, Y15
+	VFMADD213PS Y2, Y12, Y15
+	VFMADD213PS Y3, Y12, Y15
+	VFMADD213PS Y4, Y12, Y15
+	VMULPS Y15, Y11, Y11
+	VMULPS Y15, Y12, Y12
+	VMAXPS predictHiddenDotAVX2_const<>+544(SB), Y13, Y15
+	VMINPS predictHiddenDotAVX2_const<>+576(SB), Y15, Y15
+	VSUBPS Y15, Y13, Y13
+	VADDPS Y5, Y15, Y15
+	VPSLLD $23, Y15, Y15
+	VADDPS Y5, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y6, Y13
+	VMULPS Y15, Y13, Y13
+	VSUBPS Y6, Y13, Y15
+	VFMADD231PS Y12, Y13, Y15
+	VADDPS Y15, Y15, Y12
+	VBLENDVPS Y14, Y11, Y12, Y11
+	VADDPS predictHiddenDotAVX2_const<>+608(SB), Y11, Y12
+	VDIVPS Y12, Y11, Y11
+	VANDPS predictHiddenDotAVX2_const<>+640(SB), Y10, Y10
+	VORPS Y10, Y11, Y10
+	VMASKMOVPS Y10, Y8, 32(R12)
 	ADDQ $32, R12
 	ADDQ $1, CX
 	CMPQ CX, R11
@@ -1062,132 +1130,132 @@ loop_a_12:
 end_a_12x:
 end_1:
 	ADDQ $1, AX
-	CMPQ AX, 96(SP)
+	CMPQ AX, 32(SP)
 	JLE loop_piece_13
 end_piece_13x:
 	VZEROUPPER
 	RET
 
-DATA predictOutDotAVX2_const<>+0(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+4(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+8(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+12(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+16(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+20(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+24(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+28(SB)/4, $0x00000008
-DATA predictOutDotAVX2_const<>+32(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+36(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+40(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+44(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+48(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+52(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+56(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+60(SB)/4, $0x2efffee4
-DATA predictOutDotAVX2_const<>+64(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+68(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+72(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+76(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+80(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+84(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+88(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+92(SB)/4, $0xaf7ffff8
-DATA predictOutDotAVX2_const<>+96(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+100(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+104(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+108(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+112(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+116(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+120(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+124(SB)/4, $0x2f800000
-DATA predictOutDotAVX2_const<>+128(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+132(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+136(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+140(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+144(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+148(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+152(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+156(SB)/4, $0x4b40007f
-DATA predictOutDotAVX2_const<>+160(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+164(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+168(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+172(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+176(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+180(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+184(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+188(SB)/4, $0x42d00000
-DATA predictOutDotAVX2_const<>+192(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+196(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+200(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+204(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+208(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+212(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+216(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+220(SB)/4, $0xc2d00000
-DATA predictOutDotAVX2_const<>+224(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+228(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+232(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+236(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+240(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+244(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+248(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+252(SB)/4, $0xbfb8aa3b
-DATA predictOutDotAVX2_const<>+256(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+260(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+264(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+268(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+272(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+276(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+280(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+284(SB)/4, $0x3f317218
-DATA predictOutDotAVX2_const<>+288(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+292(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+296(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+300(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+304(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+308(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+312(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+316(SB)/4, $0xb102e308
-DATA predictOutDotAVX2_const<>+320(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+324(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+328(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+332(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+336(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+340(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+344(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+348(SB)/4, $0x2d2ba0c8
-DATA predictOutDotAVX2_const<>+352(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+356(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+360(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+364(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+368(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+372(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+376(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+380(SB)/4, $0xac076ed1
-DATA predictOutDotAVX2_const<>+384(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+388(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+392(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+396(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+400(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+404(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+408(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+412(SB)/4, $0xae2aae84
-DATA predictOutDotAVX2_const<>+416(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+420(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+424(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+428(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+432(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+436(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+440(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+444(SB)/4, $0xc2fc0000
-DATA predictOutDotAVX2_const<>+448(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+452(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+456(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+460(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+464(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+468(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+472(SB)/4, $0x42fe0000
-DATA predictOutDotAVX2_const<>+476(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+0(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+4(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+8(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+12(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+16(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+20(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+24(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+28(SB)/4, $0x2f800000
+DATA predictOutDotAVX2_const<>+32(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+36(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+40(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+44(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+48(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+52(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+56(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+60(SB)/4, $0x00000008
+DATA predictOutDotAVX2_const<>+64(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+68(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+72(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+76(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+80(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+84(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+88(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+92(SB)/4, $0xc2fc0000
+DATA predictOutDotAVX2_const<>+96(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+100(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+104(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+108(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+112(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+116(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+120(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+124(SB)/4, $0x42fe0000
+DATA predictOutDotAVX2_const<>+128(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+132(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+136(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+140(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+144(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+148(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+152(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+156(SB)/4, $0x42d00000
+DATA predictOutDotAVX2_const<>+160(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+164(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+168(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+172(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+176(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+180(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+184(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+188(SB)/4, $0xc2d00000
+DATA predictOutDotAVX2_const<>+192(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+196(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+200(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+204(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+208(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+212(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+216(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+220(SB)/4, $0xb102e308
+DATA predictOutDotAVX2_const<>+224(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+228(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+232(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+236(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+240(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+244(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+248(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+252(SB)/4, $0x3f317218
+DATA predictOutDotAVX2_const<>+256(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+260(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+264(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+268(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+272(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+276(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+280(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+284(SB)/4, $0x2d2ba0c8
+DATA predictOutDotAVX2_const<>+288(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+292(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+296(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+300(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+304(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+308(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+312(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+316(SB)/4, $0xae2aae84
+DATA predictOutDotAVX2_const<>+320(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+324(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+328(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+332(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+336(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+340(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+344(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+348(SB)/4, $0x2efffee4
+DATA predictOutDotAVX2_const<>+352(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+356(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+360(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+364(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+368(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+372(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+376(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+380(SB)/4, $0xaf7ffff8
+DATA predictOutDotAVX2_const<>+384(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+388(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+392(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+396(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+400(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+404(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+408(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+412(SB)/4, $0x4b40007f
+DATA predictOutDotAVX2_const<>+416(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+420(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+424(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+428(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+432(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+436(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+440(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+444(SB)/4, $0xbfb8aa3b
+DATA predictOutDotAVX2_const<>+448(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+452(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+456(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+460(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+464(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+468(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+472(SB)/4, $0xac076ed1
+DATA predictOutDotAVX2_const<>+476(SB)/4, $0xac076ed1
 GLOBL predictOutDotAVX2_const<>(SB), RODATA|NOPTR, $480
 
 DATA predictOutDotAVX2_lanes<>+0(SB)/4, $0
@@ -1213,16 +1281,11 @@ TEXT ·predictOutDotAVX2(SB), NOSPLIT, $0-144
 	MOVQ lo+128(FP), AX
 	MOVQ hi+136(FP), CX
 	MOVQ x_base+0(FP), DX
-	VBROADCASTSS predictOutDotAVX2_const<>+0(SB), Y0
 	MOVQ w_base+24(FP), BX
-	VXORPS X1, X1, X1
 	MOVQ tile_base+104(FP), SI
-	MOVQ b_base+48(FP), DI
-	VBROADCASTSS predictOutDotAVX2_const<>+32(SB), Y2
-	VBROADCASTSS predictOutDotAVX2_const<>+64(SB), Y3
-	VBROADCASTSS predictOutDotAVX2_const<>+96(SB), Y4
-	VBROADCASTSS predictOutDotAVX2_const<>+128(SB), Y5
-	MOVQ y_base+72(FP), R8
+	MOVQ y_base+72(FP), DI
+	MOVQ b_base+48(FP), R8
+	VBROADCASTSS predictOutDotAVX2_const<>+0(SB), Y0
 	MOVQ B+96(FP), R9
 	MOVQ R9, R10
 	SARQ $6, R9
@@ -1242,66 +1305,68 @@ loop_piece_7:
 	LEAQ (DX)(R12*1), R12
 	MOVQ AX, R13
 	SHLQ $8, R13
-	LEAQ (R8)(R13*1), R13
+	LEAQ (DI)(R13*1), R13
 	CMPQ AX, R9
 	JGE else_1x
 	MOVQ $0, R14
 
 	// for %j.5 = 0 to 64 step 4
+	VBROADCASTSS predictOutDotAVX2_const<>+32(SB), Y1
+	VXORPS X2, X2, X2
 	PCALIGN $32
 loop_j_2:
-	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y0, Y6
-	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y0, Y7
-	VMASKMOVPS (R12), Y6, Y8
-	VMASKMOVPS 32(R12), Y7, Y9
-	VMASKMOVPS 32(R12), Y6, Y10
-	VMASKMOVPS 64(R12), Y7, Y11
-	VMASKMOVPS 64(R12), Y6, Y12
-	VMASKMOVPS 96(R12), Y7, Y13
-	VMASKMOVPS 96(R12), Y6, Y14
-	VMASKMOVPS 128(R12), Y7, Y15
-	VMASKMOVPS (BX), Y6, Y6
-	VMASKMOVPS 32(BX), Y7, Y7
-	VFMADD213PS Y1, Y6, Y8
-	VFMADD213PS Y1, Y7, Y9
-	VFMADD213PS Y1, Y6, Y10
-	VFMADD213PS Y1, Y7, Y11
-	VFMADD213PS Y1, Y6, Y12
-	VFMADD213PS Y1, Y7, Y13
-	VFMADD213PS Y1, Y14, Y6
-	VFMADD213PS Y1, Y15, Y7
-	VADDPS Y9, Y8, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, (SI)(R14*4)
-	VADDPS Y11, Y10, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 4(SI)(R14*4)
-	VADDPS Y13, Y12, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 8(SI)(R14*4)
-	VADDPS Y7, Y6, Y6
-	VEXTRACTF128 $1, Y6, X7
-	VADDPS X7, X6, X6
-	VMOVHLPS X6, X6, X7
-	VADDPS X7, X6, X6
-	VMOVSHDUP X6, X7
-	VADDSS X7, X6, X6
-	VMOVSS X6, 12(SI)(R14*4)
+	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y1, Y3
+	VMASKMOVPS (BX), Y3, Y4
+	VMASKMOVPS 32(R12), Y3, Y5
+	VFMADD213PS Y2, Y4, Y5
+	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y1, Y6
+	VMASKMOVPS 32(BX), Y6, Y7
+	VMASKMOVPS 64(R12), Y6, Y8
+	VFMADD213PS Y2, Y7, Y8
+	VMASKMOVPS 64(R12), Y3, Y9
+	VFMADD213PS Y2, Y4, Y9
+	VMASKMOVPS 96(R12), Y6, Y10
+	VFMADD213PS Y2, Y7, Y10
+	VMASKMOVPS 96(R12), Y3, Y11
+	VFMADD213PS Y2, Y4, Y11
+	VMASKMOVPS 128(R12), Y6, Y12
+	VFMADD213PS Y2, Y7, Y12
+	VMASKMOVPS (R12), Y3, Y3
+	VFMADD213PS Y2, Y3, Y4
+	VMASKMOVPS 32(R12), Y6, Y3
+	VFMADD213PS Y2, Y3, Y7
+	VADDPS Y7, Y4, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, (SI)(R14*4)
+	VADDPS Y8, Y5, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 4(SI)(R14*4)
+	VADDPS Y10, Y9, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 8(SI)(R14*4)
+	VADDPS Y12, Y11, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 12(SI)(R14*4)
 	ADDQ $128, R12
 	ADDQ $4, R14
 	CMPQ R14, $60
@@ -1309,61 +1374,70 @@ loop_j_2:
 	MOVQ $0, R12
 
 	// for %j.48 = 0 to 64 step 16
+	VBROADCASTSS predictOutDotAVX2_const<>+64(SB), Y1
+	VBROADCASTSS predictOutDotAVX2_const<>+96(SB), Y2
+	VBROADCASTSS predictOutDotAVX2_const<>+128(SB), Y3
+	VBROADCASTSS predictOutDotAVX2_const<>+160(SB), Y4
+	VBROADCASTSS predictOutDotAVX2_const<>+192(SB), Y5
+	VBROADCASTSS predictOutDotAVX2_const<>+224(SB), Y6
+	VBROADCASTSS predictOutDotAVX2_const<>+256(SB), Y7
+	VBROADCASTSS predictOutDotAVX2_const<>+288(SB), Y8
+	VBROADCASTSS predictOutDotAVX2_const<>+320(SB), Y9
+	VBROADCASTSS predictOutDotAVX2_const<>+352(SB), Y10
+	VBROADCASTSS predictOutDotAVX2_const<>+384(SB), Y11
 	PCALIGN $32
 loop_j_3:
-	VBROADCASTSS (DI), Y6
-	VADDPS (SI)(R12*4), Y6, Y7
-	VADDPS 32(SI)(R12*4), Y6, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+160(SB), Y8
-	VMINPS Y7, Y8, Y7
-	VMINPS Y6, Y8, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+192(SB), Y8
-	VMAXPS Y7, Y8, Y7
-	VMAXPS Y6, Y8, Y6
-	VMULPS predictOutDotAVX2_const<>+224(SB), Y7, Y8
-	VMULPS predictOutDotAVX2_const<>+224(SB), Y6, Y9
-	VROUNDPS $8, Y8, Y8
-	VROUNDPS $8, Y9, Y9
-	VFMADD231PS predictOutDotAVX2_const<>+256(SB), Y8, Y7
-	VFMADD231PS predictOutDotAVX2_const<>+256(SB), Y9, Y6
-	VFMADD231PS predictOutDotAVX2_const<>+288(SB), Y8, Y7
-	VFMADD231PS predictOutDotAVX2_const<>+288(SB), Y9, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+320(SB), Y10
-	VMOVAPS Y10, Y11
-	VFMADD231PS predictOutDotAVX2_const<>+352(SB), Y7, Y11
-	VFMADD231PS predictOutDotAVX2_const<>+352(SB), Y6, Y10
-	VFMADD213PS predictOutDotAVX2_const<>+384(SB), Y7, Y11
-	VFMADD213PS predictOutDotAVX2_const<>+384(SB), Y6, Y10
-	VFMADD213PS Y2, Y7, Y11
-	VFMADD213PS Y2, Y6, Y10
-	VFMADD213PS Y3, Y7, Y11
-	VFMADD213PS Y3, Y6, Y10
-	VFMADD213PS Y4, Y7, Y11
-	VFMADD213PS Y4, Y6, Y10
-	VMAXPS predictOutDotAVX2_const<>+416(SB), Y8, Y6
-	VMINPS predictOutDotAVX2_const<>+448(SB), Y6, Y6
-	VSUBPS Y6, Y8, Y7
-	VADDPS Y5, Y6, Y6
-	VPSLLD $23, Y6, Y6
-	VADDPS Y5, Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y11, Y7
-	VMULPS Y6, Y7, Y6
-	VMAXPS predictOutDotAVX2_const<>+416(SB), Y9, Y7
-	VMINPS predictOutDotAVX2_const<>+448(SB), Y7, Y7
-	VSUBPS Y7, Y9, Y8
-	VADDPS Y5, Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VADDPS Y5, Y8, Y8
-	VPSLLD $23, Y8, Y8
-	VMULPS Y8, Y10, Y8
-	VMULPS Y7, Y8, Y7
-	VADDPS Y4, Y6, Y6
-	VADDPS Y4, Y7, Y7
-	VDIVPS Y6, Y4, Y6
-	VDIVPS Y7, Y4, Y7
-	VMOVUPS Y6, (R13)(R12*4)
-	VMOVUPS Y7, 32(R13)(R12*4)
+	VBROADCASTSS (R8), Y12
+	VADDPS (SI)(R12*4), Y12, Y13
+	VMINPS Y13, Y3, Y13
+	VMAXPS Y13, Y4, Y13
+	VMULPS predictOutDotAVX2_const<>+416(SB), Y13, Y14
+	VROUNDPS $8, Y14, Y14
+	VFMADD231PS Y14, Y6, Y13
+	VFMADD231PS Y14, Y5, Y13
+	VMOVAPS Y7, Y15
+	VFMADD231PS predictOutDotAVX2_const<>+448(SB), Y13, Y15
+	VFMADD213PS Y8, Y13, Y15
+	VFMADD213PS Y9, Y13, Y15
+	VFMADD213PS Y10, Y13, Y15
+	VFMADD213PS Y0, Y13, Y15
+	VMAXPS Y1, Y14, Y13
+	VMINPS Y2, Y13, Y13
+	VSUBPS Y13, Y14, Y14
+	VADDPS Y11, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VADDPS Y11, Y14, Y14
+	VPSLLD $23, Y14, Y14
+	VMULPS Y14, Y15, Y14
+	VMULPS Y13, Y14, Y13
+	VADDPS Y0, Y13, Y13
+	VDIVPS Y13, Y0, Y13
+	VMOVUPS Y13, (R13)(R12*4)
+	VADDPS 32(SI)(R12*4), Y12, Y12
+	VMINPS Y12, Y3, Y12
+	VMAXPS Y12, Y4, Y12
+	VMULPS predictOutDotAVX2_const<>+416(SB), Y12, Y13
+	VROUNDPS $8, Y13, Y13
+	VFMADD231PS Y13, Y6, Y12
+	VFMADD231PS Y13, Y5, Y12
+	VMOVAPS Y7, Y14
+	VFMADD231PS predictOutDotAVX2_const<>+448(SB), Y12, Y14
+	VFMADD213PS Y8, Y12, Y14
+	VFMADD213PS Y9, Y12, Y14
+	VFMADD213PS Y10, Y12, Y14
+	VFMADD213PS Y0, Y12, Y14
+	VMAXPS Y1, Y13, Y12
+	VMINPS Y2, Y12, Y12
+	VSUBPS Y12, Y13, Y13
+	VADDPS Y11, Y12, Y12
+	VPSLLD $23, Y12, Y12
+	VADDPS Y11, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VMULPS Y13, Y14, Y13
+	VMULPS Y12, Y13, Y12
+	VADDPS Y0, Y12, Y12
+	VDIVPS Y12, Y0, Y12
+	VMOVUPS Y12, 32(R13)(R12*4)
 	ADDQ $16, R12
 	CMPQ R12, $48
 	JLE loop_j_3
@@ -1375,60 +1449,62 @@ else_1x:
 	JGT end_j_4x
 
 	// for %j.89 = 0 to B-64*floor((B)/(64)) step 4
+	VBROADCASTSS predictOutDotAVX2_const<>+32(SB), Y1
+	VXORPS X2, X2, X2
 	PCALIGN $32
 loop_j_4:
-	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y0, Y6
-	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y0, Y7
-	VMASKMOVPS (R14), Y6, Y8
-	VMASKMOVPS 32(R14), Y7, Y9
-	VMASKMOVPS 32(R14), Y6, Y10
-	VMASKMOVPS 64(R14), Y7, Y11
-	VMASKMOVPS 64(R14), Y6, Y12
-	VMASKMOVPS 96(R14), Y7, Y13
-	VMASKMOVPS 96(R14), Y6, Y14
-	VMASKMOVPS 128(R14), Y7, Y15
-	VMASKMOVPS (BX), Y6, Y6
-	VMASKMOVPS 32(BX), Y7, Y7
-	VFMADD213PS Y1, Y6, Y8
-	VFMADD213PS Y1, Y7, Y9
-	VFMADD213PS Y1, Y6, Y10
-	VFMADD213PS Y1, Y7, Y11
-	VFMADD213PS Y1, Y6, Y12
-	VFMADD213PS Y1, Y7, Y13
-	VFMADD213PS Y1, Y14, Y6
-	VFMADD213PS Y1, Y15, Y7
-	VADDPS Y9, Y8, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, (SI)(R15*4)
-	VADDPS Y11, Y10, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 4(SI)(R15*4)
-	VADDPS Y13, Y12, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 8(SI)(R15*4)
-	VADDPS Y7, Y6, Y6
-	VEXTRACTF128 $1, Y6, X7
-	VADDPS X7, X6, X6
-	VMOVHLPS X6, X6, X7
-	VADDPS X7, X6, X6
-	VMOVSHDUP X6, X7
-	VADDSS X7, X6, X6
-	VMOVSS X6, 12(SI)(R15*4)
+	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y1, Y3
+	VMASKMOVPS (BX), Y3, Y4
+	VMASKMOVPS 32(R14), Y3, Y5
+	VFMADD213PS Y2, Y4, Y5
+	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y1, Y6
+	VMASKMOVPS 32(BX), Y6, Y7
+	VMASKMOVPS 64(R14), Y6, Y8
+	VFMADD213PS Y2, Y7, Y8
+	VMASKMOVPS 64(R14), Y3, Y9
+	VFMADD213PS Y2, Y4, Y9
+	VMASKMOVPS 96(R14), Y6, Y10
+	VFMADD213PS Y2, Y7, Y10
+	VMASKMOVPS 96(R14), Y3, Y11
+	VFMADD213PS Y2, Y4, Y11
+	VMASKMOVPS 128(R14), Y6, Y12
+	VFMADD213PS Y2, Y7, Y12
+	VMASKMOVPS (R14), Y3, Y3
+	VFMADD213PS Y2, Y3, Y4
+	VMASKMOVPS 32(R14), Y6, Y3
+	VFMADD213PS Y2, Y3, Y7
+	VADDPS Y7, Y4, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, (SI)(R15*4)
+	VADDPS Y8, Y5, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 4(SI)(R15*4)
+	VADDPS Y10, Y9, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 8(SI)(R15*4)
+	VADDPS Y12, Y11, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 12(SI)(R15*4)
 	ADDQ $128, R14
 	ADDQ $4, R15
 	CMPQ R15, R11
@@ -1441,24 +1517,26 @@ end_j_4x:
 	JGT end_j_5x
 
 	// for %j.132 = %j.131 to B-64*floor((B)/(64))
+	VBROADCASTSS predictOutDotAVX2_const<>+32(SB), Y1
+	VXORPS X2, X2, X2
 	PCALIGN $32
 loop_j_5:
-	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y0, Y6
-	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y0, Y7
-	VMASKMOVPS (R12), Y6, Y8
-	VMASKMOVPS 32(R12), Y7, Y9
-	VMASKMOVPS (BX), Y6, Y6
-	VMASKMOVPS 32(BX), Y7, Y7
-	VFMADD213PS Y1, Y8, Y6
-	VFMADD213PS Y1, Y9, Y7
-	VADDPS Y7, Y6, Y6
-	VEXTRACTF128 $1, Y6, X7
-	VADDPS X7, X6, X6
-	VMOVHLPS X6, X6, X7
-	VADDPS X7, X6, X6
-	VMOVSHDUP X6, X7
-	VADDSS X7, X6, X6
-	VMOVSS X6, (SI)(R15*4)
+	VPCMPGTD predictOutDotAVX2_lanes<>+0(SB), Y1, Y3
+	VMASKMOVPS (BX), Y3, Y4
+	VMASKMOVPS (R12), Y3, Y3
+	VFMADD213PS Y2, Y3, Y4
+	VPCMPGTD predictOutDotAVX2_lanes<>+32(SB), Y1, Y3
+	VMASKMOVPS 32(BX), Y3, Y5
+	VMASKMOVPS 32(R12), Y3, Y3
+	VFMADD213PS Y2, Y3, Y5
+	VADDPS Y5, Y4, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, (SI)(R15*4)
 	ADDQ $32, R12
 	ADDQ $1, R15
 	CMPQ R15, R10
@@ -1469,44 +1547,54 @@ end_j_5x:
 	JGT end_j_6x
 
 	// for %j.150 = 0 to B-64*floor((B)/(64))
+	VBROADCASTSS predictOutDotAVX2_const<>+448(SB), Y1
+	VBROADCASTSS predictOutDotAVX2_const<>+64(SB), Y2
+	VBROADCASTSS predictOutDotAVX2_const<>+96(SB), Y3
+	VBROADCASTSS predictOutDotAVX2_const<>+128(SB), Y4
+	VBROADCASTSS predictOutDotAVX2_const<>+160(SB), Y5
+	VBROADCASTSS predictOutDotAVX2_const<>+192(SB), Y6
+	VBROADCASTSS predictOutDotAVX2_const<>+224(SB), Y7
+	VBROADCASTSS predictOutDotAVX2_const<>+256(SB), Y8
+	VBROADCASTSS predictOutDotAVX2_const<>+288(SB), Y9
+	VBROADCASTSS predictOutDotAVX2_const<>+320(SB), Y10
+	VBROADCASTSS predictOutDotAVX2_const<>+352(SB), Y11
+	VBROADCASTSS predictOutDotAVX2_const<>+384(SB), Y12
 	PCALIGN $32
 loop_j_6:
-	VMOVSS (SI)(R12*4), X6
-	VADDSS (DI), X6, X6
-	VBROADCASTSS X6, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+160(SB), Y7
-	VMINPS Y6, Y7, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+192(SB), Y7
-	VMAXPS Y6, Y7, Y6
-	VMULPS predictOutDotAVX2_const<>+224(SB), Y6, Y7
-	VROUNDPS $8, Y7, Y7
-	VFMADD231PS predictOutDotAVX2_const<>+256(SB), Y7, Y6
-	VFMADD231PS predictOutDotAVX2_const<>+288(SB), Y7, Y6
-	VBROADCASTSS predictOutDotAVX2_const<>+320(SB), Y8
-	VFMADD231PS predictOutDotAVX2_const<>+352(SB), Y6, Y8
-	VFMADD213PS predictOutDotAVX2_const<>+384(SB), Y6, Y8
-	VFMADD213PS Y2, Y6, Y8
-	VFMADD213PS Y3, Y6, Y8
-	VFMADD213PS Y4, Y6, Y8
-	VMAXPS predictOutDotAVX2_const<>+416(SB), Y7, Y6
-	VMINPS predictOutDotAVX2_const<>+448(SB), Y6, Y6
-	VSUBPS Y6, Y7, Y7
-	VADDPS Y5, Y6, Y6
-	VPSLLD $23, Y6, Y6
-	VADDPS Y5, Y7, Y7
-	VPSLLD $23, Y7, Y7
-	VMULPS Y7, Y8, Y7
-	VMULPS Y6, Y7, Y6
-	VADDPS Y4, Y6, Y6
-	VDIVPS Y6, Y4, Y6
-	VMAXPS Y6, Y6, Y6
-	VEXTRACTF128 $1, Y6, X7
-	VMAXPS X7, X6, X6
-	VMOVHLPS X6, X6, X7
-	VMAXPS X7, X6, X6
-	VMOVSHDUP X6, X7
-	VMAXSS X7, X6, X6
-	VMOVSS X6, (R13)(R12*4)
+	VMOVSS (SI)(R12*4), X13
+	VADDSS (R8), X13, X13
+	VBROADCASTSS X13, Y13
+	VMINPS Y13, Y4, Y13
+	VMAXPS Y13, Y5, Y13
+	VMULPS predictOutDotAVX2_const<>+416(SB), Y13, Y14
+	VROUNDPS $8, Y14, Y14
+	VFMADD231PS Y14, Y7, Y13
+	VFMADD231PS Y14, Y6, Y13
+	VMOVAPS Y8, Y15
+	VFMADD231PS Y1, Y13, Y15
+	VFMADD213PS Y9, Y13, Y15
+	VFMADD213PS Y10, Y13, Y15
+	VFMADD213PS Y11, Y13, Y15
+	VFMADD213PS Y0, Y13, Y15
+	VMAXPS Y2, Y14, Y13
+	VMINPS Y3, Y13, Y13
+	VSUBPS Y13, Y14, Y14
+	VADDPS Y12, Y13, Y13
+	VPSLLD $23, Y13, Y13
+	VADDPS Y12, Y14, Y14
+	VPSLLD $23, Y14, Y14
+	VMULPS Y14, Y15, Y14
+	VMULPS Y13, Y14, Y13
+	VADDPS Y0, Y13, Y13
+	VDIVPS Y13, Y0, Y13
+	VMAXPS Y13, Y13, Y13
+	VEXTRACTF128 $1, Y13, X14
+	VMAXPS X14, X13, X13
+	VMOVHLPS X13, X13, X14
+	VMAXPS X14, X13, X13
+	VMOVSHDUP X13, X14
+	VMAXSS X14, X13, X13
+	VMOVSS X13, (R13)(R12*4)
 	ADDQ $1, R12
 	CMPQ R12, R10
 	JLE loop_j_6
@@ -1543,238 +1631,238 @@ DATA lossOutDotAVX2_const<>+80(SB)/4, $0xbf800000
 DATA lossOutDotAVX2_const<>+84(SB)/4, $0xbf800000
 DATA lossOutDotAVX2_const<>+88(SB)/4, $0xbf800000
 DATA lossOutDotAVX2_const<>+92(SB)/4, $0xbf800000
-DATA lossOutDotAVX2_const<>+96(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+100(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+104(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+108(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+112(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+116(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+120(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+124(SB)/4, $0xbefffffe
-DATA lossOutDotAVX2_const<>+128(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+132(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+136(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+140(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+144(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+148(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+152(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+156(SB)/4, $0x33b17218
-DATA lossOutDotAVX2_const<>+160(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+164(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+168(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+172(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+176(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+180(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+184(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+188(SB)/4, $0x7fc00000
-DATA lossOutDotAVX2_const<>+192(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+196(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+200(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+204(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+208(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+212(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+216(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+220(SB)/4, $0x7fffffff
-DATA lossOutDotAVX2_const<>+224(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+228(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+232(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+236(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+240(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+244(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+248(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+252(SB)/4, $0x80000000
-DATA lossOutDotAVX2_const<>+256(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+260(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+264(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+268(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+272(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+276(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+280(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+284(SB)/4, $0x42b20000
-DATA lossOutDotAVX2_const<>+288(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+292(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+296(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+300(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+304(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+308(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+312(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+316(SB)/4, $0xc2d00000
-DATA lossOutDotAVX2_const<>+320(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+324(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+328(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+332(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+336(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+340(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+344(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+348(SB)/4, $0x3fb8aa3b
-DATA lossOutDotAVX2_const<>+352(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+356(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+360(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+364(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+368(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+372(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+376(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+380(SB)/4, $0xbf317218
-DATA lossOutDotAVX2_const<>+384(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+388(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+392(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+396(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+400(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+404(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+408(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+412(SB)/4, $0x3102e308
-DATA lossOutDotAVX2_const<>+416(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+420(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+424(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+428(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+432(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+436(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+440(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+444(SB)/4, $0x3c092af9
-DATA lossOutDotAVX2_const<>+448(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+452(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+456(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+460(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+464(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+468(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+472(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+476(SB)/4, $0x3ab51609
-DATA lossOutDotAVX2_const<>+480(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+484(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+488(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+492(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+496(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+500(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+504(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+508(SB)/4, $0x3d2aade9
-DATA lossOutDotAVX2_const<>+512(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+516(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+520(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+524(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+528(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+532(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+536(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+540(SB)/4, $0x3e2aaa32
-DATA lossOutDotAVX2_const<>+544(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+548(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+552(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+556(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+560(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+564(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+568(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+572(SB)/4, $0x3efffff9
-DATA lossOutDotAVX2_const<>+576(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+580(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+584(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+588(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+592(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+596(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+600(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+604(SB)/4, $0xc2fc0000
-DATA lossOutDotAVX2_const<>+608(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+612(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+616(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+620(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+624(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+628(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+632(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+636(SB)/4, $0x42fe0000
-DATA lossOutDotAVX2_const<>+640(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+644(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+648(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+652(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+656(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+660(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+664(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+668(SB)/4, $0x4b40007f
-DATA lossOutDotAVX2_const<>+672(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+676(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+680(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+684(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+688(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+692(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+696(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+700(SB)/4, $0x3f3504f3
-DATA lossOutDotAVX2_const<>+704(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+708(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+712(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+716(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+720(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+724(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+728(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+732(SB)/4, $0xff800000
-DATA lossOutDotAVX2_const<>+736(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+740(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+744(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+748(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+752(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+756(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+760(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+764(SB)/4, $0x40800000
-DATA lossOutDotAVX2_const<>+768(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+772(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+776(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+780(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+784(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+788(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+792(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+796(SB)/4, $0x3e800000
-DATA lossOutDotAVX2_const<>+800(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+804(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+808(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+812(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+816(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+820(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+824(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+828(SB)/4, $0xbe12811a
-DATA lossOutDotAVX2_const<>+832(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+836(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+840(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+844(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+848(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+852(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+856(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+860(SB)/4, $0x3db2e029
-DATA lossOutDotAVX2_const<>+864(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+868(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+872(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+876(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+880(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+884(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+888(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+892(SB)/4, $0x3e18c2a5
-DATA lossOutDotAVX2_const<>+896(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+900(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+904(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+908(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+912(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+916(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+920(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+924(SB)/4, $0xbe29af78
-DATA lossOutDotAVX2_const<>+928(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+932(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+936(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+940(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+944(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+948(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+952(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+956(SB)/4, $0x3e4c6965
-DATA lossOutDotAVX2_const<>+960(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+964(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+968(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+972(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+976(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+980(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+984(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+988(SB)/4, $0xbe800239
-DATA lossOutDotAVX2_const<>+992(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+996(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1000(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1004(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1008(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1012(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1016(SB)/4, $0x3eaaab7a
-DATA lossOutDotAVX2_const<>+1020(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+96(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+100(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+104(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+108(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+112(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+116(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+120(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+124(SB)/4, $0x00000000
+DATA lossOutDotAVX2_const<>+128(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+132(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+136(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+140(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+144(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+148(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+152(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+156(SB)/4, $0x7fffffff
+DATA lossOutDotAVX2_const<>+160(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+164(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+168(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+172(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+176(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+180(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+184(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+188(SB)/4, $0x80000000
+DATA lossOutDotAVX2_const<>+192(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+196(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+200(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+204(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+208(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+212(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+216(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+220(SB)/4, $0x42b20000
+DATA lossOutDotAVX2_const<>+224(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+228(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+232(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+236(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+240(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+244(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+248(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+252(SB)/4, $0xc2d00000
+DATA lossOutDotAVX2_const<>+256(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+260(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+264(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+268(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+272(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+276(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+280(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+284(SB)/4, $0x3fb8aa3b
+DATA lossOutDotAVX2_const<>+288(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+292(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+296(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+300(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+304(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+308(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+312(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+316(SB)/4, $0xbf317218
+DATA lossOutDotAVX2_const<>+320(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+324(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+328(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+332(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+336(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+340(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+344(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+348(SB)/4, $0x3102e308
+DATA lossOutDotAVX2_const<>+352(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+356(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+360(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+364(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+368(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+372(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+376(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+380(SB)/4, $0x3c092af9
+DATA lossOutDotAVX2_const<>+384(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+388(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+392(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+396(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+400(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+404(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+408(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+412(SB)/4, $0x3ab51609
+DATA lossOutDotAVX2_const<>+416(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+420(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+424(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+428(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+432(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+436(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+440(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+444(SB)/4, $0x3d2aade9
+DATA lossOutDotAVX2_const<>+448(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+452(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+456(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+460(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+464(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+468(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+472(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+476(SB)/4, $0x3e2aaa32
+DATA lossOutDotAVX2_const<>+480(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+484(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+488(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+492(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+496(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+500(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+504(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+508(SB)/4, $0x3efffff9
+DATA lossOutDotAVX2_const<>+512(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+516(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+520(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+524(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+528(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+532(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+536(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+540(SB)/4, $0xc2fc0000
+DATA lossOutDotAVX2_const<>+544(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+548(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+552(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+556(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+560(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+564(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+568(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+572(SB)/4, $0x42fe0000
+DATA lossOutDotAVX2_const<>+576(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+580(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+584(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+588(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+592(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+596(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+600(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+604(SB)/4, $0x4b40007f
+DATA lossOutDotAVX2_const<>+608(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+612(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+616(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+620(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+624(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+628(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+632(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+636(SB)/4, $0x3f3504f3
+DATA lossOutDotAVX2_const<>+640(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+644(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+648(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+652(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+656(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+660(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+664(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+668(SB)/4, $0xff800000
+DATA lossOutDotAVX2_const<>+672(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+676(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+680(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+684(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+688(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+692(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+696(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+700(SB)/4, $0x40800000
+DATA lossOutDotAVX2_const<>+704(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+708(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+712(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+716(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+720(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+724(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+728(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+732(SB)/4, $0x3e800000
+DATA lossOutDotAVX2_const<>+736(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+740(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+744(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+748(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+752(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+756(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+760(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+764(SB)/4, $0xbe12811a
+DATA lossOutDotAVX2_const<>+768(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+772(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+776(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+780(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+784(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+788(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+792(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+796(SB)/4, $0x3db2e029
+DATA lossOutDotAVX2_const<>+800(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+804(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+808(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+812(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+816(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+820(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+824(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+828(SB)/4, $0x3e18c2a5
+DATA lossOutDotAVX2_const<>+832(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+836(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+840(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+844(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+848(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+852(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+856(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+860(SB)/4, $0xbe29af78
+DATA lossOutDotAVX2_const<>+864(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+868(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+872(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+876(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+880(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+884(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+888(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+892(SB)/4, $0x3e4c6965
+DATA lossOutDotAVX2_const<>+896(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+900(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+904(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+908(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+912(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+916(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+920(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+924(SB)/4, $0xbe800239
+DATA lossOutDotAVX2_const<>+928(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+932(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+936(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+940(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+944(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+948(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+952(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+956(SB)/4, $0x3eaaab7a
+DATA lossOutDotAVX2_const<>+960(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+964(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+968(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+972(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+976(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+980(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+984(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+988(SB)/4, $0xbefffffe
+DATA lossOutDotAVX2_const<>+992(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+996(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1000(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1004(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1008(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1012(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1016(SB)/4, $0x33b17218
+DATA lossOutDotAVX2_const<>+1020(SB)/4, $0x33b17218
 DATA lossOutDotAVX2_const<>+1024(SB)/4, $0x7f800000
 DATA lossOutDotAVX2_const<>+1028(SB)/4, $0x7f800000
 DATA lossOutDotAVX2_const<>+1032(SB)/4, $0x7f800000
@@ -1783,7 +1871,15 @@ DATA lossOutDotAVX2_const<>+1040(SB)/4, $0x7f800000
 DATA lossOutDotAVX2_const<>+1044(SB)/4, $0x7f800000
 DATA lossOutDotAVX2_const<>+1048(SB)/4, $0x7f800000
 DATA lossOutDotAVX2_const<>+1052(SB)/4, $0x7f800000
-GLOBL lossOutDotAVX2_const<>(SB), RODATA|NOPTR, $1056
+DATA lossOutDotAVX2_const<>+1056(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1060(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1064(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1068(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1072(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1076(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1080(SB)/4, $0x7fc00000
+DATA lossOutDotAVX2_const<>+1084(SB)/4, $0x7fc00000
+GLOBL lossOutDotAVX2_const<>(SB), RODATA|NOPTR, $1088
 
 DATA lossOutDotAVX2_lanes<>+0(SB)/4, $0
 DATA lossOutDotAVX2_lanes<>+4(SB)/4, $1
@@ -1807,16 +1903,9 @@ GLOBL lossOutDotAVX2_lanes<>(SB), RODATA|NOPTR, $64
 TEXT ·lossOutDotAVX2(SB), NOSPLIT, $8-168
 	MOVQ lo+152(FP), AX
 	MOVQ hi+160(FP), CX
-	VBROADCASTSS lossOutDotAVX2_const<>+0(SB), Y0
 	MOVQ w_base+24(FP), DX
-	VXORPS X1, X1, X1
 	MOVQ tile_base+128(FP), BX
 	MOVQ b_base+48(FP), SI
-	VBROADCASTSS lossOutDotAVX2_const<>+32(SB), Y2
-	VBROADCASTSS lossOutDotAVX2_const<>+64(SB), Y3
-	VBROADCASTSS lossOutDotAVX2_const<>+96(SB), Y4
-	VBROADCASTSS lossOutDotAVX2_const<>+128(SB), Y5
-	VBROADCASTSS lossOutDotAVX2_const<>+160(SB), Y6
 	MOVQ y_base+72(FP), DI
 	MOVQ y2_base+96(FP), R8
 	MOVQ B+120(FP), R9
@@ -1847,60 +1936,62 @@ loop_piece_7:
 	MOVQ $0, R14
 
 	// for %j.5 = 0 to 64 step 4
+	VBROADCASTSS lossOutDotAVX2_const<>+0(SB), Y0
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_2:
-	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y7
-	VMASKMOVPS (CX), Y7, Y8
-	VMASKMOVPS 32(CX), Y7, Y9
-	VMASKMOVPS 64(CX), Y7, Y10
-	VMASKMOVPS 96(CX), Y7, Y11
-	VMASKMOVPS (DX), Y7, Y7
-	VFMADD213PS Y1, Y7, Y8
-	VFMADD213PS Y1, Y7, Y9
-	VFMADD213PS Y1, Y7, Y10
-	VFMADD213PS Y1, Y11, Y7
-	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y11
-	VMASKMOVPS 32(CX), Y11, Y12
-	VMASKMOVPS 64(CX), Y11, Y13
-	VMASKMOVPS 96(CX), Y11, Y14
-	VMASKMOVPS 128(CX), Y11, Y15
-	VMASKMOVPS 32(DX), Y11, Y11
-	VFMADD213PS Y1, Y11, Y12
-	VFMADD213PS Y1, Y11, Y13
-	VFMADD213PS Y1, Y11, Y14
-	VFMADD213PS Y1, Y15, Y11
-	VADDPS Y12, Y8, Y8
-	VEXTRACTF128 $1, Y8, X12
-	VADDPS X12, X8, X8
-	VMOVHLPS X8, X8, X12
-	VADDPS X12, X8, X8
-	VMOVSHDUP X8, X12
-	VADDSS X12, X8, X8
-	VMOVSS X8, (BX)(R14*4)
-	VADDPS Y13, Y9, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 4(BX)(R14*4)
-	VADDPS Y14, Y10, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 8(BX)(R14*4)
-	VADDPS Y11, Y7, Y7
-	VEXTRACTF128 $1, Y7, X8
-	VADDPS X8, X7, X7
-	VMOVHLPS X7, X7, X8
-	VADDPS X8, X7, X7
-	VMOVSHDUP X7, X8
-	VADDSS X8, X7, X7
-	VMOVSS X7, 12(BX)(R14*4)
+	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y3
+	VMASKMOVPS (CX), Y2, Y4
+	VMASKMOVPS 32(CX), Y3, Y5
+	VMASKMOVPS 32(CX), Y2, Y6
+	VMASKMOVPS 64(CX), Y3, Y7
+	VMASKMOVPS 64(CX), Y2, Y8
+	VMASKMOVPS 96(CX), Y3, Y9
+	VMASKMOVPS 96(CX), Y2, Y10
+	VMASKMOVPS 128(CX), Y3, Y11
+	VMASKMOVPS (DX), Y2, Y2
+	VMASKMOVPS 32(DX), Y3, Y3
+	VFMADD213PS Y1, Y2, Y4
+	VFMADD213PS Y1, Y3, Y5
+	VFMADD213PS Y1, Y2, Y6
+	VFMADD213PS Y1, Y3, Y7
+	VFMADD213PS Y1, Y2, Y8
+	VFMADD213PS Y1, Y3, Y9
+	VFMADD213PS Y1, Y10, Y2
+	VFMADD213PS Y1, Y11, Y3
+	VADDPS Y5, Y4, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, (BX)(R14*4)
+	VADDPS Y7, Y6, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, 4(BX)(R14*4)
+	VADDPS Y9, Y8, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, 8(BX)(R14*4)
+	VADDPS Y3, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, 12(BX)(R14*4)
 	ADDQ $128, CX
 	ADDQ $4, R14
 	CMPQ R14, $60
@@ -1908,129 +1999,129 @@ loop_j_2:
 	MOVQ $0, CX
 
 	// for %j.48 = 0 to 64 step 16
+	VBROADCASTSS lossOutDotAVX2_const<>+32(SB), Y0
+	VBROADCASTSS lossOutDotAVX2_const<>+64(SB), Y1
 	PCALIGN $32
 loop_j_3:
-	VBROADCASTSS (SI), Y7
-	VADDPS (BX)(CX*4), Y7, Y8
-	VMAXPS Y1, Y8, Y9
-	VANDPS lossOutDotAVX2_const<>+192(SB), Y8, Y10
-	VXORPS lossOutDotAVX2_const<>+224(SB), Y10, Y10
-	VBROADCASTSS lossOutDotAVX2_const<>+256(SB), Y11
-	VMINPS Y10, Y11, Y10
-	VBROADCASTSS lossOutDotAVX2_const<>+288(SB), Y11
-	VMAXPS Y10, Y11, Y10
-	VMULPS lossOutDotAVX2_const<>+320(SB), Y10, Y11
-	VROUNDPS $8, Y11, Y11
-	VFMADD231PS lossOutDotAVX2_const<>+352(SB), Y11, Y10
-	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y11, Y10
-	VBROADCASTSS lossOutDotAVX2_const<>+416(SB), Y12
-	VFMADD231PS lossOutDotAVX2_const<>+448(SB), Y10, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y10, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+512(SB), Y10, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+544(SB), Y10, Y12
-	VFMADD213PS Y2, Y10, Y12
-	VFMADD213PS Y2, Y10, Y12
-	VMAXPS lossOutDotAVX2_const<>+576(SB), Y11, Y10
-	VMINPS lossOutDotAVX2_const<>+608(SB), Y10, Y10
-	VSUBPS Y10, Y11, Y11
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y10, Y10
-	VPSLLD $23, Y10, Y10
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y11, Y11
-	VPSLLD $23, Y11, Y11
-	VMULPS Y11, Y12, Y11
-	VMULPS Y10, Y11, Y10
-	VADDPS Y2, Y10, Y11
-	VPSUBD lossOutDotAVX2_const<>+672(SB), Y11, Y11
-	VANDPS lossOutDotAVX2_const<>+704(SB), Y11, Y11
-	VPSUBD Y11, Y10, Y12
-	VBROADCASTSS lossOutDotAVX2_const<>+736(SB), Y13
-	VPSUBD Y11, Y13, Y13
-	VFMADD132PS lossOutDotAVX2_const<>+768(SB), Y3, Y13
-	VADDPS Y13, Y12, Y12
-	VBROADCASTSS lossOutDotAVX2_const<>+800(SB), Y13
-	VFMADD231PS lossOutDotAVX2_const<>+832(SB), Y12, Y13
-	VFMADD213PS lossOutDotAVX2_const<>+864(SB), Y12, Y13
-	VFMADD213PS lossOutDotAVX2_const<>+896(SB), Y12, Y13
-	VFMADD213PS lossOutDotAVX2_const<>+928(SB), Y12, Y13
-	VFMADD213PS lossOutDotAVX2_const<>+960(SB), Y12, Y13
-	VFMADD213PS lossOutDotAVX2_const<>+992(SB), Y12, Y13
-	VFMADD213PS Y4, Y12, Y13
-	VMULPS Y12, Y12, Y14
-	VFMADD231PS Y13, Y14, Y12
-	VCVTDQ2PS Y11, Y11
-	VFMADD231PS Y11, Y5, Y12
-	VANDPS lossOutDotAVX2_const<>+224(SB), Y10, Y11
-	VORPS Y11, Y12, Y11
-	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y10, Y12
-	VBLENDVPS Y12, Y11, Y10, Y11
-	VCMPPS $0, Y3, Y10, Y12
-	VBLENDVPS Y12, lossOutDotAVX2_const<>+704(SB), Y6, Y12
-	VCMPPS $17, Y10, Y3, Y10
-	VBLENDVPS Y10, Y11, Y12, Y10
-	VADDPS Y10, Y9, Y9
-	VMULPS (R13)(CX*4), Y8, Y8
-	VSUBPS Y8, Y9, Y8
-	VMOVUPS Y8, (R12)(CX*4)
-	VADDPS 32(BX)(CX*4), Y7, Y7
-	VMAXPS Y1, Y7, Y8
-	VANDPS lossOutDotAVX2_const<>+192(SB), Y7, Y9
-	VXORPS lossOutDotAVX2_const<>+224(SB), Y9, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+256(SB), Y10
-	VMINPS Y9, Y10, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+288(SB), Y10
-	VMAXPS Y9, Y10, Y9
-	VMULPS lossOutDotAVX2_const<>+320(SB), Y9, Y10
-	VROUNDPS $8, Y10, Y10
-	VFMADD231PS lossOutDotAVX2_const<>+352(SB), Y10, Y9
-	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y10, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+416(SB), Y11
-	VFMADD231PS lossOutDotAVX2_const<>+448(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+512(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+544(SB), Y9, Y11
-	VFMADD213PS Y2, Y9, Y11
-	VFMADD213PS Y2, Y9, Y11
-	VMAXPS lossOutDotAVX2_const<>+576(SB), Y10, Y9
-	VMINPS lossOutDotAVX2_const<>+608(SB), Y9, Y9
-	VSUBPS Y9, Y10, Y10
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y10, Y10
-	VPSLLD $23, Y10, Y10
-	VMULPS Y10, Y11, Y10
-	VMULPS Y9, Y10, Y9
-	VADDPS Y2, Y9, Y10
-	VPSUBD lossOutDotAVX2_const<>+672(SB), Y10, Y10
-	VANDPS lossOutDotAVX2_const<>+704(SB), Y10, Y10
-	VPSUBD Y10, Y9, Y11
-	VBROADCASTSS lossOutDotAVX2_const<>+736(SB), Y12
-	VPSUBD Y10, Y12, Y12
-	VFMADD132PS lossOutDotAVX2_const<>+768(SB), Y3, Y12
+	VBROADCASTSS (SI), Y2
+	VADDPS (BX)(CX*4), Y2, Y3
+	VADDPS 32(BX)(CX*4), Y2, Y2
+	VMAXPS lossOutDotAVX2_const<>+96(SB), Y3, Y4
+	VMAXPS lossOutDotAVX2_const<>+96(SB), Y2, Y5
+	VANDPS lossOutDotAVX2_const<>+128(SB), Y3, Y6
+	VANDPS lossOutDotAVX2_const<>+128(SB), Y2, Y7
+	VXORPS lossOutDotAVX2_const<>+160(SB), Y6, Y6
+	VXORPS lossOutDotAVX2_const<>+160(SB), Y7, Y7
+	VBROADCASTSS lossOutDotAVX2_const<>+192(SB), Y8
+	VMINPS Y6, Y8, Y6
+	VMINPS Y7, Y8, Y7
+	VBROADCASTSS lossOutDotAVX2_const<>+224(SB), Y8
+	VMAXPS Y6, Y8, Y6
+	VMAXPS Y7, Y8, Y7
+	VMULPS lossOutDotAVX2_const<>+256(SB), Y6, Y8
+	VMULPS lossOutDotAVX2_const<>+256(SB), Y7, Y9
+	VROUNDPS $8, Y8, Y8
+	VROUNDPS $8, Y9, Y9
+	VFMADD231PS lossOutDotAVX2_const<>+288(SB), Y8, Y6
+	VFMADD231PS lossOutDotAVX2_const<>+288(SB), Y9, Y7
+	VFMADD231PS lossOutDotAVX2_const<>+320(SB), Y8, Y6
+	VFMADD231PS lossOutDotAVX2_const<>+320(SB), Y9, Y7
+	VBROADCASTSS lossOutDotAVX2_const<>+352(SB), Y10
+	VMOVAPS Y10, Y11
+	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y6, Y11
+	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y7, Y10
+	VFMADD213PS lossOutDotAVX2_const<>+416(SB), Y6, Y11
+	VFMADD213PS lossOutDotAVX2_const<>+416(SB), Y7, Y10
+	VFMADD213PS lossOutDotAVX2_const<>+448(SB), Y6, Y11
+	VFMADD213PS lossOutDotAVX2_const<>+448(SB), Y7, Y10
+	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y6, Y11
+	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y7, Y10
+	VFMADD213PS Y0, Y6, Y11
+	VFMADD213PS Y0, Y7, Y10
+	VFMADD213PS Y0, Y6, Y11
+	VFMADD213PS Y0, Y7, Y10
+	VMAXPS lossOutDotAVX2_const<>+512(SB), Y8, Y6
+	VMINPS lossOutDotAVX2_const<>+544(SB), Y6, Y6
+	VSUBPS Y6, Y8, Y7
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y6, Y6
+	VPSLLD $23, Y6, Y6
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VMULPS Y7, Y11, Y7
+	VMULPS Y6, Y7, Y6
+	VMAXPS lossOutDotAVX2_const<>+512(SB), Y9, Y7
+	VMINPS lossOutDotAVX2_const<>+544(SB), Y7, Y7
+	VSUBPS Y7, Y9, Y8
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y7, Y7
+	VPSLLD $23, Y7, Y7
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y8, Y8
+	VPSLLD $23, Y8, Y8
+	VMULPS Y8, Y10, Y8
+	VMULPS Y7, Y8, Y7
+	VADDPS Y0, Y6, Y8
+	VADDPS Y0, Y7, Y9
+	VPSUBD lossOutDotAVX2_const<>+608(SB), Y8, Y8
+	VPSUBD lossOutDotAVX2_const<>+608(SB), Y9, Y9
+	VANDPS lossOutDotAVX2_const<>+640(SB), Y8, Y8
+	VANDPS lossOutDotAVX2_const<>+640(SB), Y9, Y9
+	VPSUBD Y8, Y6, Y10
+	VPSUBD Y9, Y7, Y11
+	VBROADCASTSS lossOutDotAVX2_const<>+672(SB), Y12
+	VPSUBD Y8, Y12, Y13
+	VPSUBD Y9, Y12, Y12
+	VFMADD132PS lossOutDotAVX2_const<>+704(SB), Y1, Y13
+	VFMADD132PS lossOutDotAVX2_const<>+704(SB), Y1, Y12
+	VADDPS Y13, Y10, Y10
 	VADDPS Y12, Y11, Y11
-	VBROADCASTSS lossOutDotAVX2_const<>+800(SB), Y12
-	VFMADD231PS lossOutDotAVX2_const<>+832(SB), Y11, Y12
+	VBROADCASTSS lossOutDotAVX2_const<>+736(SB), Y12
+	VMOVAPS Y12, Y13
+	VFMADD231PS lossOutDotAVX2_const<>+768(SB), Y10, Y13
+	VFMADD231PS lossOutDotAVX2_const<>+768(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+800(SB), Y10, Y13
+	VFMADD213PS lossOutDotAVX2_const<>+800(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+832(SB), Y10, Y13
+	VFMADD213PS lossOutDotAVX2_const<>+832(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+864(SB), Y10, Y13
 	VFMADD213PS lossOutDotAVX2_const<>+864(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+896(SB), Y10, Y13
 	VFMADD213PS lossOutDotAVX2_const<>+896(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+928(SB), Y10, Y13
 	VFMADD213PS lossOutDotAVX2_const<>+928(SB), Y11, Y12
+	VFMADD213PS lossOutDotAVX2_const<>+960(SB), Y10, Y13
 	VFMADD213PS lossOutDotAVX2_const<>+960(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+992(SB), Y11, Y12
-	VFMADD213PS Y4, Y11, Y12
-	VMULPS Y11, Y11, Y13
-	VFMADD231PS Y12, Y13, Y11
-	VCVTDQ2PS Y10, Y10
-	VFMADD231PS Y10, Y5, Y11
-	VANDPS lossOutDotAVX2_const<>+224(SB), Y9, Y10
-	VORPS Y10, Y11, Y10
-	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y9, Y11
-	VBLENDVPS Y11, Y10, Y9, Y10
-	VCMPPS $0, Y3, Y9, Y11
-	VBLENDVPS Y11, lossOutDotAVX2_const<>+704(SB), Y6, Y11
-	VCMPPS $17, Y9, Y3, Y9
-	VBLENDVPS Y9, Y10, Y11, Y9
-	VADDPS Y9, Y8, Y8
-	VMULPS 32(R13)(CX*4), Y7, Y7
-	VSUBPS Y7, Y8, Y7
-	VMOVUPS Y7, 32(R12)(CX*4)
+	VMULPS Y10, Y10, Y14
+	VMULPS Y11, Y11, Y15
+	VFMADD231PS Y13, Y14, Y10
+	VFMADD231PS Y12, Y15, Y11
+	VCVTDQ2PS Y8, Y8
+	VCVTDQ2PS Y9, Y9
+	VFMADD231PS lossOutDotAVX2_const<>+992(SB), Y8, Y10
+	VFMADD231PS lossOutDotAVX2_const<>+992(SB), Y9, Y11
+	VANDPS lossOutDotAVX2_const<>+160(SB), Y6, Y8
+	VANDPS lossOutDotAVX2_const<>+160(SB), Y7, Y9
+	VORPS Y8, Y10, Y8
+	VORPS Y9, Y11, Y9
+	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y6, Y10
+	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y7, Y11
+	VBLENDVPS Y10, Y8, Y6, Y8
+	VBLENDVPS Y11, Y9, Y7, Y9
+	VCMPPS $0, Y1, Y6, Y10
+	VCMPPS $0, Y1, Y7, Y11
+	VBROADCASTSS lossOutDotAVX2_const<>+1056(SB), Y12
+	VBLENDVPS Y10, lossOutDotAVX2_const<>+640(SB), Y12, Y10
+	VBLENDVPS Y11, lossOutDotAVX2_const<>+640(SB), Y12, Y11
+	VCMPPS $17, Y6, Y1, Y6
+	VCMPPS $17, Y7, Y1, Y7
+	VBLENDVPS Y6, Y8, Y10, Y6
+	VBLENDVPS Y7, Y9, Y11, Y7
+	VADDPS Y6, Y4, Y4
+	VADDPS Y7, Y5, Y5
+	VMULPS (R13)(CX*4), Y3, Y3
+	VMULPS 32(R13)(CX*4), Y2, Y2
+	VSUBPS Y3, Y4, Y3
+	VSUBPS Y2, Y5, Y2
+	VMOVUPS Y3, (R12)(CX*4)
+	VMOVUPS Y2, 32(R12)(CX*4)
 	ADDQ $16, CX
 	CMPQ CX, $48
 	JLE loop_j_3
@@ -2042,60 +2133,62 @@ else_1x:
 	JGT end_j_4x
 
 	// for %j.150 = 0 to B-64*floor((B)/(64)) step 4
+	VBROADCASTSS lossOutDotAVX2_const<>+0(SB), Y0
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_4:
-	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y7
-	VMASKMOVPS (R14), Y7, Y8
-	VMASKMOVPS 32(R14), Y7, Y9
-	VMASKMOVPS 64(R14), Y7, Y10
-	VMASKMOVPS 96(R14), Y7, Y11
-	VMASKMOVPS (DX), Y7, Y7
-	VFMADD213PS Y1, Y7, Y8
-	VFMADD213PS Y1, Y7, Y9
-	VFMADD213PS Y1, Y7, Y10
-	VFMADD213PS Y1, Y11, Y7
-	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y11
-	VMASKMOVPS 32(R14), Y11, Y12
-	VMASKMOVPS 64(R14), Y11, Y13
-	VMASKMOVPS 96(R14), Y11, Y14
-	VMASKMOVPS 128(R14), Y11, Y15
-	VMASKMOVPS 32(DX), Y11, Y11
-	VFMADD213PS Y1, Y11, Y12
-	VFMADD213PS Y1, Y11, Y13
-	VFMADD213PS Y1, Y11, Y14
-	VFMADD213PS Y1, Y15, Y11
-	VADDPS Y12, Y8, Y8
-	VEXTRACTF128 $1, Y8, X12
-	VADDPS X12, X8, X8
-	VMOVHLPS X8, X8, X12
-	VADDPS X12, X8, X8
-	VMOVSHDUP X8, X12
-	VADDSS X12, X8, X8
-	VMOVSS X8, (BX)(R15*4)
-	VADDPS Y13, Y9, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 4(BX)(R15*4)
-	VADDPS Y14, Y10, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VADDPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VADDPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VADDSS X9, X8, X8
-	VMOVSS X8, 8(BX)(R15*4)
-	VADDPS Y11, Y7, Y7
-	VEXTRACTF128 $1, Y7, X8
-	VADDPS X8, X7, X7
-	VMOVHLPS X7, X7, X8
-	VADDPS X8, X7, X7
-	VMOVSHDUP X7, X8
-	VADDSS X8, X7, X7
-	VMOVSS X7, 12(BX)(R15*4)
+	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y3
+	VMASKMOVPS (R14), Y2, Y4
+	VMASKMOVPS 32(R14), Y3, Y5
+	VMASKMOVPS 32(R14), Y2, Y6
+	VMASKMOVPS 64(R14), Y3, Y7
+	VMASKMOVPS 64(R14), Y2, Y8
+	VMASKMOVPS 96(R14), Y3, Y9
+	VMASKMOVPS 96(R14), Y2, Y10
+	VMASKMOVPS 128(R14), Y3, Y11
+	VMASKMOVPS (DX), Y2, Y2
+	VMASKMOVPS 32(DX), Y3, Y3
+	VFMADD213PS Y1, Y2, Y4
+	VFMADD213PS Y1, Y3, Y5
+	VFMADD213PS Y1, Y2, Y6
+	VFMADD213PS Y1, Y3, Y7
+	VFMADD213PS Y1, Y2, Y8
+	VFMADD213PS Y1, Y3, Y9
+	VFMADD213PS Y1, Y10, Y2
+	VFMADD213PS Y1, Y11, Y3
+	VADDPS Y5, Y4, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, (BX)(R15*4)
+	VADDPS Y7, Y6, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, 4(BX)(R15*4)
+	VADDPS Y9, Y8, Y4
+	VEXTRACTF128 $1, Y4, X5
+	VADDPS X5, X4, X4
+	VMOVHLPS X4, X4, X5
+	VADDPS X5, X4, X4
+	VMOVSHDUP X4, X5
+	VADDSS X5, X4, X4
+	VMOVSS X4, 8(BX)(R15*4)
+	VADDPS Y3, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, 12(BX)(R15*4)
 	ADDQ $128, R14
 	ADDQ $4, R15
 	CMPQ R15, R11
@@ -2108,24 +2201,26 @@ end_j_4x:
 	JGT end_j_5x
 
 	// for %j.193 = %j.192 to B-64*floor((B)/(64))
+	VBROADCASTSS lossOutDotAVX2_const<>+0(SB), Y0
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_5:
-	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y7
-	VMASKMOVPS (CX), Y7, Y8
-	VMASKMOVPS (DX), Y7, Y7
-	VFMADD213PS Y1, Y8, Y7
-	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y8
-	VMASKMOVPS 32(CX), Y8, Y9
-	VMASKMOVPS 32(DX), Y8, Y8
-	VFMADD213PS Y1, Y9, Y8
-	VADDPS Y8, Y7, Y7
-	VEXTRACTF128 $1, Y7, X8
-	VADDPS X8, X7, X7
-	VMOVHLPS X7, X7, X8
-	VADDPS X8, X7, X7
-	VMOVSHDUP X7, X8
-	VADDSS X8, X7, X7
-	VMOVSS X7, (BX)(R15*4)
+	VPCMPGTD lossOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VPCMPGTD lossOutDotAVX2_lanes<>+32(SB), Y0, Y3
+	VMASKMOVPS (CX), Y2, Y4
+	VMASKMOVPS 32(CX), Y3, Y5
+	VMASKMOVPS (DX), Y2, Y2
+	VMASKMOVPS 32(DX), Y3, Y3
+	VFMADD213PS Y1, Y4, Y2
+	VFMADD213PS Y1, Y5, Y3
+	VADDPS Y3, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, (BX)(R15*4)
 	ADDQ $32, CX
 	ADDQ $1, R15
 	CMPQ R15, R10
@@ -2136,85 +2231,94 @@ end_j_5x:
 	JGT end_j_6x
 
 	// for %j.211 = 0 to B-64*floor((B)/(64))
+	VBROADCASTSS lossOutDotAVX2_const<>+832(SB), Y0
+	VBROADCASTSS lossOutDotAVX2_const<>+864(SB), Y1
+	VBROADCASTSS lossOutDotAVX2_const<>+896(SB), Y2
+	VBROADCASTSS lossOutDotAVX2_const<>+928(SB), Y3
+	VBROADCASTSS lossOutDotAVX2_const<>+960(SB), Y4
+	VBROADCASTSS lossOutDotAVX2_const<>+992(SB), Y5
+	VBROADCASTSS lossOutDotAVX2_const<>+1056(SB), Y6
+	VBROADCASTSS lossOutDotAVX2_const<>+32(SB), Y7
+	VBROADCASTSS lossOutDotAVX2_const<>+64(SB), Y8
 	PCALIGN $32
 loop_j_6:
-	VMOVSS (BX)(CX*4), X7
-	VADDSS (SI), X7, X7
-	VMAXSS X1, X7, X8
-	VANDPS lossOutDotAVX2_const<>+192(SB), X7, X9
-	VXORPS lossOutDotAVX2_const<>+224(SB), X9, X9
-	VBROADCASTSS X9, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+256(SB), Y10
-	VMINPS Y9, Y10, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+288(SB), Y10
-	VMAXPS Y9, Y10, Y9
-	VMULPS lossOutDotAVX2_const<>+320(SB), Y9, Y10
-	VROUNDPS $8, Y10, Y10
-	VFMADD231PS lossOutDotAVX2_const<>+352(SB), Y10, Y9
-	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y10, Y9
-	VBROADCASTSS lossOutDotAVX2_const<>+416(SB), Y11
-	VFMADD231PS lossOutDotAVX2_const<>+448(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+512(SB), Y9, Y11
-	VFMADD213PS lossOutDotAVX2_const<>+544(SB), Y9, Y11
-	VFMADD213PS Y2, Y9, Y11
-	VFMADD213PS Y2, Y9, Y11
-	VMAXPS lossOutDotAVX2_const<>+576(SB), Y10, Y9
-	VMINPS lossOutDotAVX2_const<>+608(SB), Y9, Y9
-	VSUBPS Y9, Y10, Y10
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VADDPS lossOutDotAVX2_const<>+640(SB), Y10, Y10
-	VPSLLD $23, Y10, Y10
-	VMULPS Y10, Y11, Y10
-	VMULPS Y9, Y10, Y9
-	VMAXPS Y9, Y9, Y9
-	VEXTRACTF128 $1, Y9, X10
-	VMAXPS X10, X9, X9
-	VMOVHLPS X9, X9, X10
-	VMAXPS X10, X9, X9
-	VMOVSHDUP X9, X10
-	VMAXSS X10, X9, X9
-	VBROADCASTSS X9, Y9
-	VADDPS Y2, Y9, Y10
-	VPSUBD lossOutDotAVX2_const<>+672(SB), Y10, Y10
-	VANDPS lossOutDotAVX2_const<>+704(SB), Y10, Y10
-	VPSUBD Y10, Y9, Y11
-	VBROADCASTSS lossOutDotAVX2_const<>+736(SB), Y12
-	VPSUBD Y10, Y12, Y12
-	VFMADD132PS lossOutDotAVX2_const<>+768(SB), Y3, Y12
-	VADDPS Y12, Y11, Y11
-	VBROADCASTSS lossOutDotAVX2_const<>+800(SB), Y12
-	VFMADD231PS lossOutDotAVX2_const<>+832(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+864(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+896(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+928(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+960(SB), Y11, Y12
-	VFMADD213PS lossOutDotAVX2_const<>+992(SB), Y11, Y12
-	VFMADD213PS Y4, Y11, Y12
-	VMULPS Y11, Y11, Y13
-	VFMADD231PS Y12, Y13, Y11
-	VCVTDQ2PS Y10, Y10
-	VFMADD231PS Y10, Y5, Y11
-	VANDPS lossOutDotAVX2_const<>+224(SB), Y9, Y10
-	VORPS Y10, Y11, Y10
-	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y9, Y11
-	VBLENDVPS Y11, Y10, Y9, Y10
-	VCMPPS $0, Y3, Y9, Y11
-	VBLENDVPS Y11, lossOutDotAVX2_const<>+704(SB), Y6, Y11
-	VCMPPS $17, Y9, Y3, Y9
-	VBLENDVPS Y9, Y10, Y11, Y9
-	VMAXPS Y9, Y9, Y9
-	VEXTRACTF128 $1, Y9, X10
-	VMAXPS X10, X9, X9
-	VMOVHLPS X9, X9, X10
-	VMAXPS X10, X9, X9
-	VMOVSHDUP X9, X10
-	VMAXSS X10, X9, X9
-	VADDSS X9, X8, X8
-	VMULSS (R13)(CX*4), X7, X7
-	VSUBSS X7, X8, X7
-	VMOVSS X7, (R12)(CX*4)
+	VMOVSS (BX)(CX*4), X9
+	VADDSS (SI), X9, X9
+	VMAXSS lossOutDotAVX2_const<>+96(SB), X9, X10
+	VANDPS lossOutDotAVX2_const<>+128(SB), X9, X11
+	VXORPS lossOutDotAVX2_const<>+160(SB), X11, X11
+	VBROADCASTSS X11, Y11
+	VBROADCASTSS lossOutDotAVX2_const<>+192(SB), Y12
+	VMINPS Y11, Y12, Y11
+	VBROADCASTSS lossOutDotAVX2_const<>+224(SB), Y12
+	VMAXPS Y11, Y12, Y11
+	VMULPS lossOutDotAVX2_const<>+256(SB), Y11, Y12
+	VROUNDPS $8, Y12, Y12
+	VFMADD231PS lossOutDotAVX2_const<>+288(SB), Y12, Y11
+	VFMADD231PS lossOutDotAVX2_const<>+320(SB), Y12, Y11
+	VBROADCASTSS lossOutDotAVX2_const<>+352(SB), Y13
+	VFMADD231PS lossOutDotAVX2_const<>+384(SB), Y11, Y13
+	VFMADD213PS lossOutDotAVX2_const<>+416(SB), Y11, Y13
+	VFMADD213PS lossOutDotAVX2_const<>+448(SB), Y11, Y13
+	VFMADD213PS lossOutDotAVX2_const<>+480(SB), Y11, Y13
+	VFMADD213PS Y7, Y11, Y13
+	VFMADD213PS Y7, Y11, Y13
+	VMAXPS lossOutDotAVX2_const<>+512(SB), Y12, Y11
+	VMINPS lossOutDotAVX2_const<>+544(SB), Y11, Y11
+	VSUBPS Y11, Y12, Y12
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y11, Y11
+	VPSLLD $23, Y11, Y11
+	VADDPS lossOutDotAVX2_const<>+576(SB), Y12, Y12
+	VPSLLD $23, Y12, Y12
+	VMULPS Y12, Y13, Y12
+	VMULPS Y11, Y12, Y11
+	VMAXPS Y11, Y11, Y11
+	VEXTRACTF128 $1, Y11, X12
+	VMAXPS X12, X11, X11
+	VMOVHLPS X11, X11, X12
+	VMAXPS X12, X11, X11
+	VMOVSHDUP X11, X12
+	VMAXSS X12, X11, X11
+	VBROADCASTSS X11, Y11
+	VADDPS Y7, Y11, Y12
+	VPSUBD lossOutDotAVX2_const<>+608(SB), Y12, Y12
+	VANDPS lossOutDotAVX2_const<>+640(SB), Y12, Y12
+	VPSUBD Y12, Y11, Y13
+	VBROADCASTSS lossOutDotAVX2_const<>+672(SB), Y14
+	VPSUBD Y12, Y14, Y14
+	VFMADD132PS lossOutDotAVX2_const<>+704(SB), Y8, Y14
+	VADDPS Y14, Y13, Y13
+	VBROADCASTSS lossOutDotAVX2_const<>+736(SB), Y14
+	VFMADD231PS lossOutDotAVX2_const<>+768(SB), Y13, Y14
+	VFMADD213PS lossOutDotAVX2_const<>+800(SB), Y13, Y14
+	VFMADD213PS Y0, Y13, Y14
+	VFMADD213PS Y1, Y13, Y14
+	VFMADD213PS Y2, Y13, Y14
+	VFMADD213PS Y3, Y13, Y14
+	VFMADD213PS Y4, Y13, Y14
+	VMULPS Y13, Y13, Y15
+	VFMADD231PS Y14, Y15, Y13
+	VCVTDQ2PS Y12, Y12
+	VFMADD231PS Y12, Y5, Y13
+	VANDPS lossOutDotAVX2_const<>+160(SB), Y11, Y12
+	VORPS Y12, Y13, Y12
+	VCMPPS $17, lossOutDotAVX2_const<>+1024(SB), Y11, Y13
+	VBLENDVPS Y13, Y12, Y11, Y12
+	VCMPPS $0, Y8, Y11, Y13
+	VBLENDVPS Y13, lossOutDotAVX2_const<>+640(SB), Y6, Y13
+	VCMPPS $17, Y11, Y8, Y11
+	VBLENDVPS Y11, Y12, Y13, Y11
+	VMAXPS Y11, Y11, Y11
+	VEXTRACTF128 $1, Y11, X12
+	VMAXPS X12, X11, X11
+	VMOVHLPS X11, X11, X12
+	VMAXPS X12, X11, X11
+	VMOVSHDUP X11, X12
+	VMAXSS X12, X11, X11
+	VADDSS X11, X10, X10
+	VMULSS (R13)(CX*4), X9, X9
+	VSUBSS X9, X10, X9
+	VMOVSS X9, (R12)(CX*4)
 	ADDQ $1, CX
 	CMPQ CX, R10
 	JLE loop_j_6
@@ -2341,46 +2445,46 @@ end_j_3x:
 	VZEROUPPER
 	RET
 
-DATA stepOutDotAVX2_const<>+0(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+4(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+8(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+12(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+16(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+20(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+24(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+28(SB)/4, $0x3f800000
-DATA stepOutDotAVX2_const<>+32(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+36(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+40(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+44(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+48(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+52(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+56(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+60(SB)/4, $0xbf800000
-DATA stepOutDotAVX2_const<>+64(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+68(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+72(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+76(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+80(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+84(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+88(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+92(SB)/4, $0x00000008
-DATA stepOutDotAVX2_const<>+96(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+100(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+104(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+108(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+112(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+116(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+120(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+124(SB)/4, $0x3f000000
-DATA stepOutDotAVX2_const<>+128(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+132(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+136(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+140(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+144(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+148(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+152(SB)/4, $0x80000000
-DATA stepOutDotAVX2_const<>+156(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+0(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+4(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+8(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+12(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+16(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+20(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+24(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+28(SB)/4, $0x00000008
+DATA stepOutDotAVX2_const<>+32(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+36(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+40(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+44(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+48(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+52(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+56(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+60(SB)/4, $0x3f800000
+DATA stepOutDotAVX2_const<>+64(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+68(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+72(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+76(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+80(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+84(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+88(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+92(SB)/4, $0x3f000000
+DATA stepOutDotAVX2_const<>+96(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+100(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+104(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+108(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+112(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+116(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+120(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+124(SB)/4, $0x80000000
+DATA stepOutDotAVX2_const<>+128(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+132(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+136(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+140(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+144(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+148(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+152(SB)/4, $0xbf800000
+DATA stepOutDotAVX2_const<>+156(SB)/4, $0xbf800000
 DATA stepOutDotAVX2_const<>+160(SB)/4, $0x7fffffff
 DATA stepOutDotAVX2_const<>+164(SB)/4, $0x7fffffff
 DATA stepOutDotAVX2_const<>+168(SB)/4, $0x7fffffff
@@ -2634,15 +2738,12 @@ DATA stepOutDotAVX2_lanes<>+60(SB)/4, $15
 GLOBL stepOutDotAVX2_lanes<>(SB), RODATA|NOPTR, $64
 
 // stepOutDotAVX2: dot ab,bc->ac, add, max, abs, neg, exp, log1p, … in out (nn/nn.lm:16:8)
-TEXT ·stepOutDotAVX2(SB), NOSPLIT, $56-192
+TEXT ·stepOutDotAVX2(SB), NOSPLIT, $216-192
 	MOVQ lo+176(FP), AX
 	MOVQ hi+184(FP), CX
 	MOVQ w_base+24(FP), DX
-	VXORPS X0, X0, X0
 	MOVQ tile_base+152(FP), BX
-	VBROADCASTSS stepOutDotAVX2_const<>+0(SB), Y1
 	MOVQ b_base+48(FP), SI
-	VBROADCASTSS stepOutDotAVX2_const<>+32(SB), Y2
 	MOVQ B+144(FP), DI
 	MOVQ B+144(FP), R8
 	MOVQ R8, 8(SP)
@@ -2653,7 +2754,7 @@ TEXT ·stepOutDotAVX2(SB), NOSPLIT, $56-192
 	IMUL3Q $-64, R8, R8
 	ADDQ R8, DI
 	LEAQ -4(DI), R8
-	MOVQ R8, 48(SP)
+	MOVQ R8, 16(SP)
 	LEAQ -1(DI), DI
 	LEAQ -1(CX), CX
 	MOVQ CX, 0(SP)
@@ -2679,101 +2780,116 @@ loop_piece_7:
 	MOVQ $0, R11
 
 	// for %j.5 = 0 to 64 step 4
+	VBROADCASTSS stepOutDotAVX2_const<>+0(SB), Y0
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_2:
-	VBROADCASTSS stepOutDotAVX2_const<>+64(SB), Y3
-	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y3, Y4
-	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y3, Y3
-	VMASKMOVPS (CX), Y4, Y5
-	VMASKMOVPS 32(CX), Y3, Y6
-	VMASKMOVPS 32(CX), Y4, Y7
-	VMASKMOVPS 64(CX), Y3, Y8
-	VMASKMOVPS 64(CX), Y4, Y9
-	VMASKMOVPS 96(CX), Y3, Y10
-	VMASKMOVPS 96(CX), Y4, Y11
-	VMASKMOVPS 128(CX), Y3, Y12
-	VMASKMOVPS (DX), Y4, Y4
-	VMASKMOVPS 32(DX), Y3, Y3
-	VFMADD213PS Y0, Y4, Y5
-	VFMADD213PS Y0, Y3, Y6
-	VFMADD213PS Y0, Y4, Y7
-	VFMADD213PS Y0, Y3, Y8
-	VFMADD213PS Y0, Y4, Y9
-	VFMADD213PS Y0, Y3, Y10
-	VFMADD213PS Y0, Y11, Y4
-	VFMADD213PS Y0, Y12, Y3
-	VADDPS Y6, Y5, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, (BX)(R11*4)
-	VADDPS Y8, Y7, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, 4(BX)(R11*4)
-	VADDPS Y10, Y9, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, 8(BX)(R11*4)
-	VADDPS Y3, Y4, Y3
+	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VMASKMOVPS (CX), Y2, Y3
+	VMASKMOVPS 32(CX), Y2, Y4
+	VMASKMOVPS 64(CX), Y2, Y5
+	VMASKMOVPS 96(CX), Y2, Y6
+	VMASKMOVPS (DX), Y2, Y2
+	VFMADD213PS Y1, Y2, Y3
+	VFMADD213PS Y1, Y2, Y4
+	VFMADD213PS Y1, Y2, Y5
+	VFMADD213PS Y1, Y6, Y2
+	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y0, Y6
+	VMASKMOVPS 32(CX), Y6, Y7
+	VMASKMOVPS 64(CX), Y6, Y8
+	VMASKMOVPS 96(CX), Y6, Y9
+	VMASKMOVPS 128(CX), Y6, Y10
+	VMASKMOVPS 32(DX), Y6, Y6
+	VFMADD213PS Y1, Y6, Y7
+	VFMADD213PS Y1, Y6, Y8
+	VFMADD213PS Y1, Y6, Y9
+	VFMADD213PS Y1, Y10, Y6
+	VADDPS Y7, Y3, Y3
+	VEXTRACTF128 $1, Y3, X7
+	VADDPS X7, X3, X3
+	VMOVHLPS X3, X3, X7
+	VADDPS X7, X3, X3
+	VMOVSHDUP X3, X7
+	VADDSS X7, X3, X3
+	VMOVSS X3, (BX)(R11*4)
+	VADDPS Y8, Y4, Y3
 	VEXTRACTF128 $1, Y3, X4
 	VADDPS X4, X3, X3
 	VMOVHLPS X3, X3, X4
 	VADDPS X4, X3, X3
 	VMOVSHDUP X3, X4
 	VADDSS X4, X3, X3
-	VMOVSS X3, 12(BX)(R11*4)
+	VMOVSS X3, 4(BX)(R11*4)
+	VADDPS Y9, Y5, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 8(BX)(R11*4)
+	VADDPS Y6, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, 12(BX)(R11*4)
 	ADDQ $128, CX
 	ADDQ $4, R11
 	CMPQ R11, $60
 	JLE loop_j_2
 	MOVQ B+144(FP), CX
-	VXORPS X3, X3, X3
-	VCVTSI2SSL CX, X3, X3
-	VDIVSS X3, X1, X3
-	VUCOMISS X3, X0
+	VXORPS X0, X0, X0
+	VCVTSI2SSL CX, X0, X0
+	VBROADCASTSS stepOutDotAVX2_const<>+32(SB), Y1
+	VDIVSS X0, X1, X0
+	VXORPS X1, X1, X1
+	VUCOMISS X0, X1
 	SETEQ CX
 	SETPC R11
 	ANDL R11, CX
 	MOVBLZX CX, CX
-	VMULSS stepOutDotAVX2_const<>+96(SB), X3, X4
-	VXORPS stepOutDotAVX2_const<>+128(SB), X3, X5
-	VUCOMISS X5, X0
+	VMULSS stepOutDotAVX2_const<>+64(SB), X0, X1
+	VXORPS stepOutDotAVX2_const<>+96(SB), X0, X2
+	VXORPS X3, X3, X3
+	VUCOMISS X2, X3
 	SETEQ R11
 	SETPC R12
 	ANDL R12, R11
 	MOVBLZX R11, R11
 	NEGL R11
-	VMOVD R11, X6
-	VPBROADCASTD X6, Y6
-	VBROADCASTSS X5, Y5
-	VBROADCASTSS X4, Y4
-	VMOVUPS Y4, 16(SP)
+	VMOVD R11, X3
+	VPBROADCASTD X3, Y3
+	VMOVUPS Y3, 56(SP)
+	VBROADCASTSS X2, Y2
+	VMOVUPS Y2, 88(SP)
+	VBROADCASTSS X1, Y1
+	VMOVUPS Y1, 24(SP)
 	NEGL CX
-	VMOVD CX, X4
-	VPBROADCASTD X4, Y4
-	VBROADCASTSS X3, Y3
+	VMOVD CX, X1
+	VPBROADCASTD X1, Y1
+	VMOVUPS Y1, 120(SP)
+	VBROADCASTSS X0, Y0
+	VMOVUPS Y0, 152(SP)
 	MOVQ $0, CX
 
 	// for %j.48 = 0 to 64 step 16
+	VBROADCASTSS stepOutDotAVX2_const<>+96(SB), Y0
+	VBROADCASTSS stepOutDotAVX2_const<>+128(SB), Y1
+	VBROADCASTSS stepOutDotAVX2_const<>+32(SB), Y2
+	VMOVUPS 88(SP), Y3
+	VMOVUPS 120(SP), Y4
+	VMOVUPS 152(SP), Y5
+	VXORPS X6, X6, X6
 	PCALIGN $32
 loop_j_3:
 	VBROADCASTSS (SI), Y7
 	VADDPS (BX)(CX*4), Y7, Y8
-	VMAXPS Y0, Y8, Y9
+	VMAXPS Y6, Y8, Y9
 	VANDPS stepOutDotAVX2_const<>+160(SB), Y8, Y10
-	VXORPS stepOutDotAVX2_const<>+128(SB), Y10, Y10
+	VXORPS Y0, Y10, Y10
 	VBROADCASTSS stepOutDotAVX2_const<>+192(SB), Y11
 	VMINPS Y10, Y11, Y10
 	VBROADCASTSS stepOutDotAVX2_const<>+224(SB), Y11
@@ -2787,8 +2903,8 @@ loop_j_3:
 	VFMADD213PS stepOutDotAVX2_const<>+416(SB), Y10, Y12
 	VFMADD213PS stepOutDotAVX2_const<>+448(SB), Y10, Y12
 	VFMADD213PS stepOutDotAVX2_const<>+480(SB), Y10, Y12
-	VFMADD213PS Y1, Y10, Y12
-	VFMADD213PS Y1, Y10, Y12
+	VFMADD213PS Y2, Y10, Y12
+	VFMADD213PS Y2, Y10, Y12
 	VMAXPS stepOutDotAVX2_const<>+512(SB), Y11, Y10
 	VMINPS stepOutDotAVX2_const<>+544(SB), Y10, Y10
 	VSUBPS Y10, Y11, Y11
@@ -2798,13 +2914,13 @@ loop_j_3:
 	VPSLLD $23, Y11, Y11
 	VMULPS Y11, Y12, Y11
 	VMULPS Y10, Y11, Y10
-	VADDPS Y1, Y10, Y11
+	VADDPS Y2, Y10, Y11
 	VPSUBD stepOutDotAVX2_const<>+608(SB), Y11, Y12
 	VANDPS stepOutDotAVX2_const<>+640(SB), Y12, Y12
 	VPSUBD Y12, Y10, Y13
 	VBROADCASTSS stepOutDotAVX2_const<>+672(SB), Y14
 	VPSUBD Y12, Y14, Y14
-	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y2, Y14
+	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y1, Y14
 	VADDPS Y14, Y13, Y13
 	VBROADCASTSS stepOutDotAVX2_const<>+736(SB), Y14
 	VFMADD231PS stepOutDotAVX2_const<>+768(SB), Y13, Y14
@@ -2818,44 +2934,45 @@ loop_j_3:
 	VFMADD231PS Y14, Y15, Y13
 	VCVTDQ2PS Y12, Y12
 	VFMADD231PS stepOutDotAVX2_const<>+992(SB), Y12, Y13
-	VANDPS stepOutDotAVX2_const<>+128(SB), Y10, Y12
+	VANDPS Y0, Y10, Y12
 	VORPS Y12, Y13, Y12
 	VCMPPS $17, stepOutDotAVX2_const<>+1024(SB), Y10, Y13
 	VBLENDVPS Y13, Y12, Y10, Y12
-	VCMPPS $0, Y2, Y10, Y13
+	VCMPPS $0, Y1, Y10, Y13
 	VBROADCASTSS stepOutDotAVX2_const<>+1056(SB), Y14
 	VBLENDVPS Y13, stepOutDotAVX2_const<>+640(SB), Y14, Y13
-	VCMPPS $17, Y10, Y2, Y14
+	VCMPPS $17, Y10, Y1, Y14
 	VBLENDVPS Y14, Y12, Y13, Y12
 	VADDPS Y12, Y9, Y9
 	VMOVUPS (R9)(CX*4), Y12
 	VMULPS Y12, Y8, Y13
 	VSUBPS Y13, Y9, Y9
-	VDIVPS Y11, Y1, Y11
-	VMULPS Y11, Y3, Y11
+	VDIVPS Y11, Y2, Y11
+	VMULPS Y11, Y5, Y11
 	VANDNPS Y11, Y4, Y11
-	VCMPPS $0, Y0, Y11, Y13
+	VCMPPS $0, Y6, Y11, Y13
 	VMULPS Y10, Y11, Y10
 	VANDNPS Y10, Y13, Y10
-	VXORPS stepOutDotAVX2_const<>+128(SB), Y10, Y10
-	VANDPS stepOutDotAVX2_const<>+128(SB), Y8, Y11
-	VORPS Y1, Y11, Y11
-	VCMPPS $12, Y0, Y8, Y13
+	VXORPS Y0, Y10, Y10
+	VANDPS Y0, Y8, Y11
+	VORPS Y2, Y11, Y11
+	VCMPPS $12, Y6, Y8, Y13
 	VBLENDVPS Y13, Y11, Y8, Y11
-	VCMPPS $17, Y8, Y0, Y13
-	VCMPPS $0, Y0, Y8, Y8
-	VANDPS 16(SP), Y8, Y8
-	VBLENDVPS Y13, Y3, Y8, Y8
+	VCMPPS $17, Y8, Y6, Y13
+	VCMPPS $0, Y6, Y8, Y8
+	VANDPS 24(SP), Y8, Y8
+	VBLENDVPS Y13, Y5, Y8, Y8
 	VFMADD231PS Y10, Y11, Y8
-	VMULPS Y12, Y5, Y10
-	VANDNPS Y10, Y6, Y10
+	VMULPS Y12, Y3, Y10
+	VMOVUPS 56(SP), Y11
+	VANDNPS Y10, Y11, Y10
 	VADDPS Y10, Y8, Y8
 	VMOVUPS Y9, (R10)(CX*4)
 	VMOVUPS Y8, (R8)(CX*4)
 	VADDPS 32(BX)(CX*4), Y7, Y7
-	VMAXPS Y0, Y7, Y8
+	VMAXPS Y6, Y7, Y8
 	VANDPS stepOutDotAVX2_const<>+160(SB), Y7, Y9
-	VXORPS stepOutDotAVX2_const<>+128(SB), Y9, Y9
+	VXORPS Y0, Y9, Y9
 	VBROADCASTSS stepOutDotAVX2_const<>+192(SB), Y10
 	VMINPS Y9, Y10, Y9
 	VBROADCASTSS stepOutDotAVX2_const<>+224(SB), Y10
@@ -2869,8 +2986,8 @@ loop_j_3:
 	VFMADD213PS stepOutDotAVX2_const<>+416(SB), Y9, Y11
 	VFMADD213PS stepOutDotAVX2_const<>+448(SB), Y9, Y11
 	VFMADD213PS stepOutDotAVX2_const<>+480(SB), Y9, Y11
-	VFMADD213PS Y1, Y9, Y11
-	VFMADD213PS Y1, Y9, Y11
+	VFMADD213PS Y2, Y9, Y11
+	VFMADD213PS Y2, Y9, Y11
 	VMAXPS stepOutDotAVX2_const<>+512(SB), Y10, Y9
 	VMINPS stepOutDotAVX2_const<>+544(SB), Y9, Y9
 	VSUBPS Y9, Y10, Y10
@@ -2880,13 +2997,13 @@ loop_j_3:
 	VPSLLD $23, Y10, Y10
 	VMULPS Y10, Y11, Y10
 	VMULPS Y9, Y10, Y9
-	VADDPS Y1, Y9, Y10
+	VADDPS Y2, Y9, Y10
 	VPSUBD stepOutDotAVX2_const<>+608(SB), Y10, Y11
 	VANDPS stepOutDotAVX2_const<>+640(SB), Y11, Y11
 	VPSUBD Y11, Y9, Y12
 	VBROADCASTSS stepOutDotAVX2_const<>+672(SB), Y13
 	VPSUBD Y11, Y13, Y13
-	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y2, Y13
+	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y1, Y13
 	VADDPS Y13, Y12, Y12
 	VBROADCASTSS stepOutDotAVX2_const<>+736(SB), Y13
 	VFMADD231PS stepOutDotAVX2_const<>+768(SB), Y12, Y13
@@ -2900,37 +3017,38 @@ loop_j_3:
 	VFMADD231PS Y13, Y14, Y12
 	VCVTDQ2PS Y11, Y11
 	VFMADD231PS stepOutDotAVX2_const<>+992(SB), Y11, Y12
-	VANDPS stepOutDotAVX2_const<>+128(SB), Y9, Y11
+	VANDPS Y0, Y9, Y11
 	VORPS Y11, Y12, Y11
 	VCMPPS $17, stepOutDotAVX2_const<>+1024(SB), Y9, Y12
 	VBLENDVPS Y12, Y11, Y9, Y11
-	VCMPPS $0, Y2, Y9, Y12
+	VCMPPS $0, Y1, Y9, Y12
 	VBROADCASTSS stepOutDotAVX2_const<>+1056(SB), Y13
 	VBLENDVPS Y12, stepOutDotAVX2_const<>+640(SB), Y13, Y12
-	VCMPPS $17, Y9, Y2, Y13
+	VCMPPS $17, Y9, Y1, Y13
 	VBLENDVPS Y13, Y11, Y12, Y11
 	VADDPS Y11, Y8, Y8
 	VMOVUPS 32(R9)(CX*4), Y11
 	VMULPS Y11, Y7, Y12
 	VSUBPS Y12, Y8, Y8
-	VDIVPS Y10, Y1, Y10
-	VMULPS Y10, Y3, Y10
+	VDIVPS Y10, Y2, Y10
+	VMULPS Y10, Y5, Y10
 	VANDNPS Y10, Y4, Y10
-	VCMPPS $0, Y0, Y10, Y12
+	VCMPPS $0, Y6, Y10, Y12
 	VMULPS Y9, Y10, Y9
 	VANDNPS Y9, Y12, Y9
-	VXORPS stepOutDotAVX2_const<>+128(SB), Y9, Y9
-	VANDPS stepOutDotAVX2_const<>+128(SB), Y7, Y10
-	VORPS Y1, Y10, Y10
-	VCMPPS $12, Y0, Y7, Y12
+	VXORPS Y0, Y9, Y9
+	VANDPS Y0, Y7, Y10
+	VORPS Y2, Y10, Y10
+	VCMPPS $12, Y6, Y7, Y12
 	VBLENDVPS Y12, Y10, Y7, Y10
-	VCMPPS $17, Y7, Y0, Y12
-	VCMPPS $0, Y0, Y7, Y7
-	VANDPS 16(SP), Y7, Y7
-	VBLENDVPS Y12, Y3, Y7, Y7
+	VCMPPS $17, Y7, Y6, Y12
+	VCMPPS $0, Y6, Y7, Y7
+	VANDPS 24(SP), Y7, Y7
+	VBLENDVPS Y12, Y5, Y7, Y7
 	VFMADD231PS Y9, Y10, Y7
-	VMULPS Y11, Y5, Y9
-	VANDNPS Y9, Y6, Y9
+	VMULPS Y11, Y3, Y9
+	VMOVUPS 56(SP), Y10
+	VANDNPS Y9, Y10, Y9
 	VADDPS Y9, Y7, Y7
 	VMOVUPS Y8, 32(R10)(CX*4)
 	VMOVUPS Y7, 32(R8)(CX*4)
@@ -2941,68 +3059,70 @@ loop_j_3:
 else_1x:
 	MOVQ CX, R11
 	MOVQ $0, R12
-	CMPQ R12, 48(SP)
+	CMPQ R12, 16(SP)
 	JGT end_j_4x
 
 	// for %j.198 = 0 to B-64*floor((B)/(64)) step 4
+	VBROADCASTSS stepOutDotAVX2_const<>+0(SB), Y0
+	MOVQ 16(SP), R13
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_4:
-	VBROADCASTSS stepOutDotAVX2_const<>+64(SB), Y3
-	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y3, Y4
-	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y3, Y3
-	VMASKMOVPS (R11), Y4, Y5
-	VMASKMOVPS 32(R11), Y3, Y6
-	VMASKMOVPS 32(R11), Y4, Y7
-	VMASKMOVPS 64(R11), Y3, Y8
-	VMASKMOVPS 64(R11), Y4, Y9
-	VMASKMOVPS 96(R11), Y3, Y10
-	VMASKMOVPS 96(R11), Y4, Y11
-	VMASKMOVPS 128(R11), Y3, Y12
-	VMASKMOVPS (DX), Y4, Y4
-	VMASKMOVPS 32(DX), Y3, Y3
-	VFMADD213PS Y0, Y4, Y5
-	VFMADD213PS Y0, Y3, Y6
-	VFMADD213PS Y0, Y4, Y7
-	VFMADD213PS Y0, Y3, Y8
-	VFMADD213PS Y0, Y4, Y9
-	VFMADD213PS Y0, Y3, Y10
-	VFMADD213PS Y0, Y11, Y4
-	VFMADD213PS Y0, Y12, Y3
-	VADDPS Y6, Y5, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, (BX)(R12*4)
-	VADDPS Y8, Y7, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, 4(BX)(R12*4)
-	VADDPS Y10, Y9, Y5
-	VEXTRACTF128 $1, Y5, X6
-	VADDPS X6, X5, X5
-	VMOVHLPS X5, X5, X6
-	VADDPS X6, X5, X5
-	VMOVSHDUP X5, X6
-	VADDSS X6, X5, X5
-	VMOVSS X5, 8(BX)(R12*4)
-	VADDPS Y3, Y4, Y3
+	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VMASKMOVPS (R11), Y2, Y3
+	VMASKMOVPS 32(R11), Y2, Y4
+	VMASKMOVPS 64(R11), Y2, Y5
+	VMASKMOVPS 96(R11), Y2, Y6
+	VMASKMOVPS (DX), Y2, Y2
+	VFMADD213PS Y1, Y2, Y3
+	VFMADD213PS Y1, Y2, Y4
+	VFMADD213PS Y1, Y2, Y5
+	VFMADD213PS Y1, Y6, Y2
+	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y0, Y6
+	VMASKMOVPS 32(R11), Y6, Y7
+	VMASKMOVPS 64(R11), Y6, Y8
+	VMASKMOVPS 96(R11), Y6, Y9
+	VMASKMOVPS 128(R11), Y6, Y10
+	VMASKMOVPS 32(DX), Y6, Y6
+	VFMADD213PS Y1, Y6, Y7
+	VFMADD213PS Y1, Y6, Y8
+	VFMADD213PS Y1, Y6, Y9
+	VFMADD213PS Y1, Y10, Y6
+	VADDPS Y7, Y3, Y3
+	VEXTRACTF128 $1, Y3, X7
+	VADDPS X7, X3, X3
+	VMOVHLPS X3, X3, X7
+	VADDPS X7, X3, X3
+	VMOVSHDUP X3, X7
+	VADDSS X7, X3, X3
+	VMOVSS X3, (BX)(R12*4)
+	VADDPS Y8, Y4, Y3
 	VEXTRACTF128 $1, Y3, X4
 	VADDPS X4, X3, X3
 	VMOVHLPS X3, X3, X4
 	VADDPS X4, X3, X3
 	VMOVSHDUP X3, X4
 	VADDSS X4, X3, X3
-	VMOVSS X3, 12(BX)(R12*4)
+	VMOVSS X3, 4(BX)(R12*4)
+	VADDPS Y9, Y5, Y3
+	VEXTRACTF128 $1, Y3, X4
+	VADDPS X4, X3, X3
+	VMOVHLPS X3, X3, X4
+	VADDPS X4, X3, X3
+	VMOVSHDUP X3, X4
+	VADDSS X4, X3, X3
+	VMOVSS X3, 8(BX)(R12*4)
+	VADDPS Y6, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, 12(BX)(R12*4)
 	ADDQ $128, R11
 	ADDQ $4, R12
-	CMPQ R12, 48(SP)
+	CMPQ R12, R13
 	JLE loop_j_4
 end_j_4x:
 	MOVQ R12, R11
@@ -3012,42 +3132,48 @@ end_j_4x:
 	JGT end_j_5x
 
 	// for %j.241 = %j.240 to B-64*floor((B)/(64))
+	VBROADCASTSS stepOutDotAVX2_const<>+0(SB), Y0
+	VXORPS X1, X1, X1
 	PCALIGN $32
 loop_j_5:
-	VBROADCASTSS stepOutDotAVX2_const<>+64(SB), Y3
-	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y3, Y4
-	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y3, Y3
-	VMASKMOVPS (CX), Y4, Y5
-	VMASKMOVPS 32(CX), Y3, Y6
-	VMASKMOVPS (DX), Y4, Y4
+	VPCMPGTD stepOutDotAVX2_lanes<>+0(SB), Y0, Y2
+	VMASKMOVPS (CX), Y2, Y3
+	VMASKMOVPS (DX), Y2, Y2
+	VFMADD213PS Y1, Y3, Y2
+	VPCMPGTD stepOutDotAVX2_lanes<>+32(SB), Y0, Y3
+	VMASKMOVPS 32(CX), Y3, Y4
 	VMASKMOVPS 32(DX), Y3, Y3
-	VFMADD213PS Y0, Y5, Y4
-	VFMADD213PS Y0, Y6, Y3
-	VADDPS Y3, Y4, Y3
-	VEXTRACTF128 $1, Y3, X4
-	VADDPS X4, X3, X3
-	VMOVHLPS X3, X3, X4
-	VADDPS X4, X3, X3
-	VMOVSHDUP X3, X4
-	VADDSS X4, X3, X3
-	VMOVSS X3, (BX)(R12*4)
+	VFMADD213PS Y1, Y4, Y3
+	VADDPS Y3, Y2, Y2
+	VEXTRACTF128 $1, Y2, X3
+	VADDPS X3, X2, X2
+	VMOVHLPS X2, X2, X3
+	VADDPS X3, X2, X2
+	VMOVSHDUP X2, X3
+	VADDSS X3, X2, X2
+	VMOVSS X2, (BX)(R12*4)
 	ADDQ $32, CX
 	ADDQ $1, R12
 	CMPQ R12, DI
 	JLE loop_j_5
 end_j_5x:
 	MOVQ B+144(FP), CX
-	VXORPS X3, X3, X3
-	VCVTSI2SSL CX, X3, X3
-	VDIVSS X3, X1, X3
-	VUCOMISS X3, X0
+	VXORPS X0, X0, X0
+	VCVTSI2SSL CX, X0, X0
+	VBROADCASTSS stepOutDotAVX2_const<>+32(SB), Y1
+	VDIVSS X0, X1, X0
+	VXORPS X1, X1, X1
+	VUCOMISS X0, X1
 	SETEQ CX
 	SETPC R11
 	ANDL R11, CX
 	MOVBLZX CX, CX
-	VMULSS stepOutDotAVX2_const<>+96(SB), X3, X4
-	VXORPS stepOutDotAVX2_const<>+128(SB), X3, X5
-	VUCOMISS X5, X0
+	VMULSS stepOutDotAVX2_const<>+64(SB), X0, X1
+	VMOVUPS X1, 184(SP)
+	VXORPS stepOutDotAVX2_const<>+96(SB), X0, X1
+	VMOVUPS X1, 200(SP)
+	VXORPS X2, X2, X2
+	VUCOMISS X1, X2
 	SETEQ R11
 	SETPC R12
 	ANDL R12, R11
@@ -3057,130 +3183,136 @@ end_j_5x:
 	JGT end_j_6x
 
 	// for %j.259 = 0 to B-64*floor((B)/(64))
+	VBROADCASTSS stepOutDotAVX2_const<>+1056(SB), Y1
+	VBROADCASTSS stepOutDotAVX2_const<>+96(SB), Y2
+	VBROADCASTSS stepOutDotAVX2_const<>+128(SB), Y3
+	VBROADCASTSS stepOutDotAVX2_const<>+32(SB), Y4
+	VXORPS X5, X5, X5
+	VMOVUPS 184(SP), X6
+	VMOVUPS 200(SP), X7
 	PCALIGN $32
 loop_j_6:
-	VMOVSS (BX)(R12*4), X6
-	VADDSS (SI), X6, X6
-	VMAXSS X0, X6, X7
-	VANDPS stepOutDotAVX2_const<>+160(SB), X6, X8
-	VXORPS stepOutDotAVX2_const<>+128(SB), X8, X8
-	VBROADCASTSS X8, Y8
-	VBROADCASTSS stepOutDotAVX2_const<>+192(SB), Y9
-	VMINPS Y8, Y9, Y8
-	VBROADCASTSS stepOutDotAVX2_const<>+224(SB), Y9
-	VMAXPS Y8, Y9, Y8
-	VMULPS stepOutDotAVX2_const<>+256(SB), Y8, Y9
-	VROUNDPS $8, Y9, Y9
-	VFMADD231PS stepOutDotAVX2_const<>+288(SB), Y9, Y8
-	VFMADD231PS stepOutDotAVX2_const<>+320(SB), Y9, Y8
-	VBROADCASTSS stepOutDotAVX2_const<>+352(SB), Y10
-	VFMADD231PS stepOutDotAVX2_const<>+384(SB), Y8, Y10
-	VFMADD213PS stepOutDotAVX2_const<>+416(SB), Y8, Y10
-	VFMADD213PS stepOutDotAVX2_const<>+448(SB), Y8, Y10
-	VFMADD213PS stepOutDotAVX2_const<>+480(SB), Y8, Y10
-	VFMADD213PS Y1, Y8, Y10
-	VFMADD213PS Y1, Y8, Y10
-	VMAXPS stepOutDotAVX2_const<>+512(SB), Y9, Y8
-	VMINPS stepOutDotAVX2_const<>+544(SB), Y8, Y8
-	VSUBPS Y8, Y9, Y9
-	VADDPS stepOutDotAVX2_const<>+576(SB), Y8, Y8
-	VPSLLD $23, Y8, Y8
-	VADDPS stepOutDotAVX2_const<>+576(SB), Y9, Y9
-	VPSLLD $23, Y9, Y9
-	VMULPS Y9, Y10, Y9
-	VMULPS Y8, Y9, Y8
-	VMAXPS Y8, Y8, Y8
-	VEXTRACTF128 $1, Y8, X9
-	VMAXPS X9, X8, X8
-	VMOVHLPS X8, X8, X9
-	VMAXPS X9, X8, X8
-	VMOVSHDUP X8, X9
-	VMAXSS X9, X8, X8
-	VBROADCASTSS X8, Y9
-	VADDPS Y1, Y9, Y10
-	VPSUBD stepOutDotAVX2_const<>+608(SB), Y10, Y10
-	VANDPS stepOutDotAVX2_const<>+640(SB), Y10, Y10
-	VPSUBD Y10, Y9, Y11
-	VBROADCASTSS stepOutDotAVX2_const<>+672(SB), Y12
-	VPSUBD Y10, Y12, Y12
-	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y2, Y12
-	VADDPS Y12, Y11, Y11
-	VBROADCASTSS stepOutDotAVX2_const<>+736(SB), Y12
-	VFMADD231PS stepOutDotAVX2_const<>+768(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+800(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+832(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+864(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+896(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+928(SB), Y11, Y12
-	VFMADD213PS stepOutDotAVX2_const<>+960(SB), Y11, Y12
-	VMULPS Y11, Y11, Y13
-	VFMADD231PS Y12, Y13, Y11
-	VCVTDQ2PS Y10, Y10
-	VFMADD231PS stepOutDotAVX2_const<>+992(SB), Y10, Y11
-	VANDPS stepOutDotAVX2_const<>+128(SB), Y9, Y10
-	VORPS Y10, Y11, Y10
-	VCMPPS $17, stepOutDotAVX2_const<>+1024(SB), Y9, Y11
-	VBLENDVPS Y11, Y10, Y9, Y10
-	VCMPPS $0, Y2, Y9, Y11
-	VBROADCASTSS stepOutDotAVX2_const<>+1056(SB), Y12
-	VBLENDVPS Y11, stepOutDotAVX2_const<>+640(SB), Y12, Y11
-	VCMPPS $17, Y9, Y2, Y9
-	VBLENDVPS Y9, Y10, Y11, Y9
-	VMAXPS Y9, Y9, Y9
-	VEXTRACTF128 $1, Y9, X10
-	VMAXPS X10, X9, X9
-	VMOVHLPS X9, X9, X10
-	VMAXPS X10, X9, X9
-	VMOVSHDUP X9, X10
-	VMAXSS X10, X9, X9
-	VADDSS X9, X7, X7
-	VMOVSS (R9)(R12*4), X9
-	VMULSS X9, X6, X10
-	VSUBSS X10, X7, X7
-	VADDSS X1, X8, X10
-	VDIVSS X10, X1, X10
-	VMULSS X10, X3, X10
+	VMOVSS (BX)(R12*4), X8
+	VADDSS (SI), X8, X8
+	VMAXSS X5, X8, X9
+	VANDPS stepOutDotAVX2_const<>+160(SB), X8, X10
+	VXORPS X2, X10, X10
+	VBROADCASTSS X10, Y10
+	VBROADCASTSS stepOutDotAVX2_const<>+192(SB), Y11
+	VMINPS Y10, Y11, Y10
+	VBROADCASTSS stepOutDotAVX2_const<>+224(SB), Y11
+	VMAXPS Y10, Y11, Y10
+	VMULPS stepOutDotAVX2_const<>+256(SB), Y10, Y11
+	VROUNDPS $8, Y11, Y11
+	VFMADD231PS stepOutDotAVX2_const<>+288(SB), Y11, Y10
+	VFMADD231PS stepOutDotAVX2_const<>+320(SB), Y11, Y10
+	VBROADCASTSS stepOutDotAVX2_const<>+352(SB), Y12
+	VFMADD231PS stepOutDotAVX2_const<>+384(SB), Y10, Y12
+	VFMADD213PS stepOutDotAVX2_const<>+416(SB), Y10, Y12
+	VFMADD213PS stepOutDotAVX2_const<>+448(SB), Y10, Y12
+	VFMADD213PS stepOutDotAVX2_const<>+480(SB), Y10, Y12
+	VFMADD213PS Y4, Y10, Y12
+	VFMADD213PS Y4, Y10, Y12
+	VMAXPS stepOutDotAVX2_const<>+512(SB), Y11, Y10
+	VMINPS stepOutDotAVX2_const<>+544(SB), Y10, Y10
+	VSUBPS Y10, Y11, Y11
+	VADDPS stepOutDotAVX2_const<>+576(SB), Y10, Y10
+	VPSLLD $23, Y10, Y10
+	VADDPS stepOutDotAVX2_const<>+576(SB), Y11, Y11
+	VPSLLD $23, Y11, Y11
+	VMULPS Y11, Y12, Y11
+	VMULPS Y10, Y11, Y10
+	VMAXPS Y10, Y10, Y10
+	VEXTRACTF128 $1, Y10, X11
+	VMAXPS X11, X10, X10
+	VMOVHLPS X10, X10, X11
+	VMAXPS X11, X10, X10
+	VMOVSHDUP X10, X11
+	VMAXSS X11, X10, X10
+	VBROADCASTSS X10, Y11
+	VADDPS Y4, Y11, Y12
+	VPSUBD stepOutDotAVX2_const<>+608(SB), Y12, Y12
+	VANDPS stepOutDotAVX2_const<>+640(SB), Y12, Y12
+	VPSUBD Y12, Y11, Y13
+	VBROADCASTSS stepOutDotAVX2_const<>+672(SB), Y14
+	VPSUBD Y12, Y14, Y14
+	VFMADD132PS stepOutDotAVX2_const<>+704(SB), Y3, Y14
+	VADDPS Y14, Y13, Y13
+	VBROADCASTSS stepOutDotAVX2_const<>+736(SB), Y14
+	VFMADD231PS stepOutDotAVX2_const<>+768(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+800(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+832(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+864(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+896(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+928(SB), Y13, Y14
+	VFMADD213PS stepOutDotAVX2_const<>+960(SB), Y13, Y14
+	VMULPS Y13, Y13, Y15
+	VFMADD231PS Y14, Y15, Y13
+	VCVTDQ2PS Y12, Y12
+	VFMADD231PS stepOutDotAVX2_const<>+992(SB), Y12, Y13
+	VANDPS Y2, Y11, Y12
+	VORPS Y12, Y13, Y12
+	VCMPPS $17, stepOutDotAVX2_const<>+1024(SB), Y11, Y13
+	VBLENDVPS Y13, Y12, Y11, Y12
+	VCMPPS $0, Y3, Y11, Y13
+	VBLENDVPS Y13, stepOutDotAVX2_const<>+640(SB), Y1, Y13
+	VCMPPS $17, Y11, Y3, Y11
+	VBLENDVPS Y11, Y12, Y13, Y11
+	VMAXPS Y11, Y11, Y11
+	VEXTRACTF128 $1, Y11, X12
+	VMAXPS X12, X11, X11
+	VMOVHLPS X11, X11, X12
+	VMAXPS X12, X11, X11
+	VMOVSHDUP X11, X12
+	VMAXSS X12, X11, X11
+	VADDSS X11, X9, X9
+	VMOVSS (R9)(R12*4), X11
+	VMULSS X11, X8, X12
+	VSUBSS X12, X9, X9
+	VADDSS X4, X10, X12
+	VDIVSS X12, X4, X12
+	VMULSS X12, X0, X12
 	MOVQ CX, R13
 	NEGL R13
-	VMOVD R13, X11
-	VBLENDVPS X11, X0, X10, X10
-	VUCOMISS X10, X0
+	VMOVD R13, X13
+	VBLENDVPS X13, X5, X12, X12
+	VUCOMISS X12, X5
 	SETEQ R13
 	SETPC R14
 	ANDL R14, R13
 	MOVBLZX R13, R13
-	VMULSS X8, X10, X8
+	VMULSS X10, X12, X10
 	NEGL R13
-	VMOVD R13, X10
-	VBLENDVPS X10, X0, X8, X8
-	VXORPS stepOutDotAVX2_const<>+128(SB), X8, X8
-	VANDPS stepOutDotAVX2_const<>+128(SB), X6, X10
-	VORPS X1, X10, X10
-	VCMPPS $12, X0, X6, X11
-	VBLENDVPS X11, X10, X6, X10
-	VUCOMISS X0, X6
+	VMOVD R13, X12
+	VBLENDVPS X12, X5, X10, X10
+	VXORPS X2, X10, X10
+	VANDPS X2, X8, X12
+	VORPS X4, X12, X12
+	VCMPPS $12, X5, X8, X13
+	VBLENDVPS X13, X12, X8, X12
+	VUCOMISS X5, X8
 	SETHI R13
 	MOVBLZX R13, R13
-	VUCOMISS X6, X0
+	VUCOMISS X8, X5
 	SETEQ R14
 	SETPC R15
 	ANDL R15, R14
 	MOVBLZX R14, R14
 	NEGL R14
-	VMOVD R14, X6
-	VBLENDVPS X6, X4, X0, X6
+	VMOVD R14, X8
+	VBLENDVPS X8, X6, X5, X8
 	NEGL R13
-	VMOVD R13, X11
-	VBLENDVPS X11, X3, X6, X6
-	VFMADD231SS X8, X10, X6
-	VMULSS X9, X5, X8
+	VMOVD R13, X13
+	VBLENDVPS X13, X0, X8, X8
+	VFMADD231SS X10, X12, X8
+	VMULSS X11, X7, X10
 	MOVQ R11, R13
 	NEGL R13
-	VMOVD R13, X9
-	VBLENDVPS X9, X0, X8, X8
-	VADDSS X8, X6, X6
-	VMOVSS X7, (R10)(R12*4)
-	VMOVSS X6, (R8)(R12*4)
+	VMOVD R13, X11
+	VBLENDVPS X11, X5, X10, X10
+	VADDSS X10, X8, X8
+	VMOVSS X9, (R10)(R12*4)
+	VMOVSS X8, (R8)(R12*4)
 	ADDQ $1, R12
 	CMPQ R12, DI
 	JLE loop_j_6
