@@ -9,16 +9,37 @@ import "math"
 // foldBlock is the number of elements of one partial result.
 const foldBlock = 1 << 13
 
-// sumSquaresBlock adds the squares of at most foldBlock elements, in eight
-// lanes, in float64.
+// foldLanes is the number of sums that a partial result is made of: enough for
+// the vector units to be busy although each sum is a chain of additions.
+const foldLanes = 32
+
+// sumSquaresBlock adds the squares of at most foldBlock elements in float64,
+// element i in lane i%foldLanes.
 func sumSquaresBlock[F Float](x []F) float64 {
-	var lanes [8]float64
-	if squaresOf(x, &lanes) {
-		x = x[len(x)/8*8:]
+	var lanes [foldLanes]float64
+	whole := len(x) / foldLanes * foldLanes
+	if !squaresOf(x[:whole], &lanes) {
+		for at := 0; at < foldLanes; at += 8 {
+			squares8(x[:whole], at, (*[8]float64)(lanes[at:]))
+		}
 	}
-	s0, s1, s2, s3, s4, s5, s6, s7 := lanes[0], lanes[1], lanes[2], lanes[3], lanes[4], lanes[5], lanes[6], lanes[7]
-	for len(x) >= 8 {
-		v := x[:8:8]
+	for i, v := range x[whole:] {
+		lanes[i] += square(v)
+	}
+	for n := foldLanes / 2; n > 0; n /= 2 {
+		for i := range n {
+			lanes[i] += lanes[i+n]
+		}
+	}
+	return lanes[0]
+}
+
+// squares8 computes the eight lanes that begin with lane at: as many as the
+// registers hold.
+func squares8[F Float](x []F, at int, lanes *[8]float64) {
+	var s0, s1, s2, s3, s4, s5, s6, s7 float64
+	for len(x) >= foldLanes {
+		v := x[at:][:8:8]
 		s0 += square(v[0])
 		s1 += square(v[1])
 		s2 += square(v[2])
@@ -27,12 +48,9 @@ func sumSquaresBlock[F Float](x []F) float64 {
 		s5 += square(v[5])
 		s6 += square(v[6])
 		s7 += square(v[7])
-		x = x[8:]
+		x = x[foldLanes:]
 	}
-	for _, v := range x {
-		s0 += square(v)
-	}
-	return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+	*lanes = [8]float64{s0, s1, s2, s3, s4, s5, s6, s7}
 }
 
 func square[F Float](v F) float64 { return float64(float64(v) * float64(v)) }

@@ -3,4 +3,4 @@
 package runtime
 
 // squaresOf is false: there is no faster code than that in Go.
-func squaresOf[F Float]([]F, *[8]float64) bool { return false }
+func squaresOf[F Float]([]F, *[foldLanes]float64) bool { return false }
