@@ -14,11 +14,39 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/lmc-lang/lmc/codegen"
 	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/runtime"
 )
+
+// targets are those whose kernels this machine runs.
+func targets() []string {
+	return slices.DeleteFunc([]string{"portable", "amd64-avx2", "amd64-avx512"}, func(s string) bool { return !runtime.Supports(s) })
+}
+
+// summary says how many cases of a family passed, in the words that .ci/run
+// prints, and fails if not all did.
+func summary(t testing.TB, family string, passed, failed int) {
+	t.Helper()
+	t.Logf("%s: %d passed, %d failed", family, passed, failed)
+	assert.Zero(t, failed, "%s: cases that fail", family)
+	assert.NotZero(t, passed, "%s: no cases", family)
+}
+
+// each runs a test for each of the cases and gives their summary.
+func each[T any](t *testing.T, family string, cases []T, name func(T) string, test func(t *testing.T, c T)) {
+	t.Helper()
+	passed := 0
+	for _, c := range cases {
+		if t.Run(name(c), func(t *testing.T) { test(t, c) }) {
+			passed++
+		}
+	}
+	summary(t, family, passed, len(cases)-passed)
+}
 
 // A tensor travels to the driver and back as bits, so that NaN and every
 // rounding survive.

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -30,6 +31,9 @@ type example struct {
 	opts  map[string]float64 // of the trainers: a few steps must do
 	steps int                // of training, 40 if zero
 	full  map[string]int     // sizes of a Decode that must agree with Logits
+	// spread is the deviation of the weights at which slopes are measured, 0.3 if
+	// zero: rounding hides those of a loss that is huge.
+	spread float64
 }
 
 // name is the name of the generated package.
@@ -53,6 +57,7 @@ var examples = []*example{
 	{file: "detector", model: "Detector", set: values("K=3 A=2 C=4"), dims: dimsOf("B=2 H=3 W=2 G=2"), ints: map[string][2]int{"n": {1, 3}, "labels": {0, 3}}, args: corners, opts: lr(0.05)},
 	{file: "disease", model: "Disease", set: values("D=5 H=6"), dims: dimsOf("B=4"), opts: lr(0.02)},
 	{file: "dpsgd", model: "Net", pkg: "dpsgd", edit: []string{"noise     = 1.1", "noise = 1e-3", "16", "4", "32", "4", "28", "12", "7*7", "3*3"}, set: values("C=3"), dims: dimsOf("B=3")},
+	{file: "dpsgd", model: "Net", pkg: "dpsgdplain", edit: []string{"perExample(1.0", "globalNorm(1e9", "noise     = 1.1", "", "16", "4", "32", "4", "28", "12", "7*7", "3*3"}, set: values("C=3"), dims: dimsOf("B=3")},
 	{file: "gan", model: "GAN", edit: []string{"64", "32", "reshape[B, 4, 4", "reshape[B, 2, 2", "4*4*8*C", "2*2*8*C"}, set: values("Z=3 C=2"), dims: dimsOf("B=2"), opts: lr(1e-3), steps: 20},
 	{file: "gpt2", model: "GPT2", edit: []string{"k = 40", "k = 4"}, set: values("V=17 C=8 D=8 L=2 H=2"), dims: dimsOf("B=2 T=5 P=2"), opts: quick, steps: 160, full: dimsOf("T=7")},
 	{file: "gpt2_compact", model: "GPT2", pkg: "gpt2compact", edit: []string{"k = 40", "k = 4"}, set: values("V=17 C=8 D=8 L=2 H=2"), dims: dimsOf("B=2 T=5 P=2"), opts: quick, full: dimsOf("T=7")},
@@ -83,7 +88,7 @@ var medium = []*example{
 	{file: "ctc", model: "Speech", pkg: "speechmedium", set: values("F=20 D=24 L=2 V=29"), dims: dimsOf("B=5 T=23 U=5"), ints: map[string][2]int{"y": {1, 5}, "letters": {1, 6}, "frames": {11, 24}}, opts: lr(0.01), steps: 10},
 	{file: "detector", model: "Detector", pkg: "detectormedium", set: values("K=7 A=9 C=19"), dims: dimsOf("B=2 H=7 W=5 G=3"), ints: map[string][2]int{"n": {1, 4}, "labels": {0, 7}}, args: corners, opts: lr(0.02), steps: 10},
 	{file: "gpt2", model: "GPT2", pkg: "gpt2medium", set: values("V=131 C=40 D=48 L=2 H=3"), dims: dimsOf("B=3 T=33 P=2"), opts: quick, steps: 80, full: dimsOf("T=7")},
-	{file: "graphnet", model: "GraphNet", pkg: "graphnetmedium", set: values("A=50 F=8 D=40 L=2"), dims: dimsOf("N=61 E=130 G=7"), opts: map[string]float64{"Peak": 1e-3, "Warmup": 1, "Total": 100}, steps: 10},
+	{file: "graphnet", model: "GraphNet", pkg: "graphnetmedium", set: values("A=50 F=8 D=40 L=2"), dims: dimsOf("N=61 E=130 G=7"), spread: 0.05, opts: map[string]float64{"Peak": 1e-3, "Warmup": 1, "Total": 100}, steps: 10},
 	{file: "llama", model: "Mixtral", pkg: "mixtralmedium", edit: []string{"k = 50", "k = 4"}, set: values("V=131 C=40 D=48 F=50 L=2 G=3 R=2 E=4 A=2"), dims: dimsOf("B=3 T=33 P=2"), opts: quick, steps: 10, full: dimsOf("T=7")},
 	{file: "mlp", model: "MLP", pkg: "mlpmedium", set: values("I=117 H=75 C=10"), dims: dimsOf("B=131"), opts: lr(0.003), steps: 10},
 	{file: "resnet", model: "ResNet18", pkg: "resnetmedium", set: values("C=10 P=32 W=9"), dims: dimsOf("B=3"), opts: quick, steps: 10},
@@ -245,7 +250,7 @@ func (x *example) weights(api *loop.API) []*ir.Data {
 			at = w.Init.Args[0]
 		}
 		for i := range d.F {
-			d.F[i] = float64(float32(at + 0.3*r.NormFloat64()))
+			d.F[i] = float64(float32(at + cmp.Or(x.spread, 0.3)*r.NormFloat64()))
 			if w.State {
 				d.F[i] = math.Abs(d.F[i]) + 0.1 // a variance is positive
 			}

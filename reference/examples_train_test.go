@@ -35,6 +35,7 @@ type task struct {
 	Name    string             `json:"name"`
 	Options map[string]float64 `json:"options"`
 	Steps   int                `json:"steps"`
+	Spans   [][2]int           `json:"spans"` // of weights: first and number
 	Args    []wideTensor       `json:"args"`
 }
 
@@ -178,27 +179,25 @@ func do(t testing.TB, program string, procs int, target string, tasks []task) []
 
 // TestExamplesTrain trains every example, generated and compiled, with its
 // numbers in float32, and compares the gradients of the same package in
-// float64 with the evaluator, whose gradients TestExamples compares with
-// slopes.
+// float64 with the evaluator, and with slopes of the loss that the package itself
+// computes, for elements of every block of parameters.
 func TestExamplesTrain(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles all examples twice")
 	}
 	program, all := trainModule(t)
-	for _, x := range all {
-		t.Run(x.name(), func(t *testing.T) {
-			tasks := x.tasks(t)
-			got := do(t, program, 1, "", tasks)
-			for i, o := range do(t, program, 2, "", tasks) {
-				require.Empty(t, o.Error, "%s %s", tasks[i].Do, tasks[i].Name)
-				assert.Equal(t, got[i].Results, o.Results, "%s %s on 1 and 2 processors", tasks[i].Do, tasks[i].Name)
-				assert.Zero(t, got[i].Allocs, "allocations of %s on 1 processor", tasks[i].Name)
-				assert.Zero(t, o.Allocs, "allocations of %s on 2 processors", tasks[i].Name)
-			}
-			summary := append(x.check(t, tasks, got), x.targets(t, program, tasks, got)...)
-			t.Logf("%-12s %-12s %s", x.file, x.model, strings.Join(summary, "; "))
-		})
-	}
+	each(t, "examples trained", all, (*trained).name, func(t *testing.T, x *trained) {
+		tasks := x.tasks(t)
+		got := do(t, program, 1, "", tasks)
+		for i, o := range do(t, program, 2, "", tasks) {
+			require.Empty(t, o.Error, "%s %s", tasks[i].Do, tasks[i].Name)
+			assert.Equal(t, got[i].Results, o.Results, "%s %s on 1 and 2 processors", tasks[i].Do, tasks[i].Name)
+			assert.Zero(t, got[i].Allocs, "allocations of %s on 1 processor", tasks[i].Name)
+			assert.Zero(t, o.Allocs, "allocations of %s on 2 processors", tasks[i].Name)
+		}
+		results := append(x.check(t, tasks, got), x.targets(t, program, tasks, got)...)
+		t.Logf("%-12s %-12s %s", x.file, x.model, strings.Join(results, "; "))
+	})
 }
 
 // targets compares replies of the best kernels, which got has, with those of
@@ -293,6 +292,11 @@ func (x *trained) tasks(t *testing.T) (out []task) {
 	for _, tr := range api.Trainers {
 		add(task{Package: x.wideName(), Do: "gradients", Name: tr.Name}, x.stepData(t, tr)...)
 	}
+	for i, tr := range api.Trainers {
+		if !x.private(i) {
+			add(task{Package: x.wideName(), Do: "slopes", Name: tr.Name, Spans: blocks(api, tr)}, x.stepData(t, tr)...)
+		}
+	}
 	return out
 }
 
@@ -385,6 +389,9 @@ func (x *trained) check(t *testing.T, tasks []task, got []reply) (summary []stri
 			}
 			trainer++
 			summary = append(summary, "gradients in f64")
+		case r.Do == "slopes":
+			n := slopesAgree(t, x.wide.program.API, r, o)
+			summary = append(summary, fmt.Sprintf("%d slopes in %d blocks", n, len(r.Spans)))
 		}
 	}
 	return summary

@@ -182,14 +182,17 @@ func sortedNames(m map[string]tensorFile) []string {
 	return out
 }
 
-// TestModels compares generated Go with the reference models: outputs, loss,
-// every gradient under its foreign name, and 20 steps of training.
-func TestModels(t *testing.T) { generatedModels(t, check.Options{}) }
+// TestModels compares generated packages, with the kernels of each target, with
+// the reference models: outputs, loss, every gradient under its foreign name, and
+// 20 steps of training.
+func TestModels(t *testing.T) { generatedModels(t, "models", check.Options{}) }
 
 // TestModelsFloat64 is TestModels with packages that compute in float64.
-func TestModelsFloat64(t *testing.T) { generatedModels(t, check.Options{Float64: true}) }
+func TestModelsFloat64(t *testing.T) {
+	generatedModels(t, "models in float64", check.Options{Float64: true})
+}
 
-func generatedModels(t *testing.T, opt check.Options) {
+func generatedModels(t *testing.T, family string, opt check.Options) {
 	t.Parallel()
 	ms := models()
 	var packages []*compiled
@@ -199,18 +202,23 @@ func generatedModels(t *testing.T, opt check.Options) {
 	}
 	mod := newModule(t, packages...)
 	driver := mod.build(t, "driver")
-	for _, m := range ms {
-		t.Run(m.name, func(t *testing.T) {
-			answers, grads, final := m.drive(t, nil, []string{driver}, mod.dir)
+	each(t, family, ms, (*model).title, func(t *testing.T, m *model) {
+		for _, target := range targets() {
+			if opt.Float64 && target != "portable" {
+				continue // the only kernels there are
+			}
+			answers, grads, final := m.drive(t, []string{"LMC_TARGET=" + target}, []string{driver}, t.TempDir())
 			m.forward(t, answers[1].Results[0].data(ir.F32).F, answers[2].Results[0].data(ir.F32).F[0], grads)
 			var losses []float64
 			for _, a := range answers[3:23] {
 				losses = append(losses, a.Results[0].data(ir.F32).F[0])
 			}
 			m.curve(t, losses, final)
-		})
-	}
+		}
+	})
 }
+
+func (m *model) title() string { return m.name }
 
 // drive asks for output, gradients and 20 steps.
 func (m *model) drive(t testing.TB, env, command []string, dir string) (answers []answer, grads, final map[string]tensorFile) {
@@ -257,24 +265,22 @@ func TestModelsEvaluated(t *testing.T) {
 		t.Skip("interprets whole models")
 	}
 	t.Parallel()
-	for _, m := range models() {
-		t.Run(m.name, func(t *testing.T) {
-			m.load(t)
-			ev := m.evaluator(t)
-			grads := ev.gradients(t, 0)
-			e := slices.IndexFunc(m.program.API.Entries, func(e *loop.Entry) bool { return e.Name == "Output" })
-			out := ev.run(t, m.passes.Entries[e], m.batch(t, m.program.API.Entries[e], 0))
-			m.forward(t, out[0].F, ev.loss, ev.foreign(t, grads))
-			if m.long {
-				return
-			}
-			var losses []float64
-			for i := range 20 {
-				losses = append(losses, ev.step(t, i))
-			}
-			m.curve(t, losses, ev.foreign(t, ev.weights))
-		})
-	}
+	each(t, "models, evaluated", models(), (*model).title, func(t *testing.T, m *model) {
+		m.load(t)
+		ev := m.evaluator(t)
+		grads := ev.gradients(t, 0)
+		e := slices.IndexFunc(m.program.API.Entries, func(e *loop.Entry) bool { return e.Name == "Output" })
+		out := ev.run(t, m.passes.Entries[e], m.batch(t, m.program.API.Entries[e], 0))
+		m.forward(t, out[0].F, ev.loss, ev.foreign(t, grads))
+		if m.long {
+			return
+		}
+		var losses []float64
+		for i := range 20 {
+			losses = append(losses, ev.step(t, i))
+		}
+		m.curve(t, losses, ev.foreign(t, ev.weights))
+	})
 }
 
 // An evaluated model is trained by the evaluator.

@@ -136,7 +136,8 @@ func working(cases []*opCase, f func([]*opCase) error, bad func(*opCase, error))
 }
 
 // TestOps writes every reference case in the language and compares what comes
-// out of the evaluator, in float64 and in float32, and of generated Go.
+// out of the evaluator, in float64 and in float32, and of generated packages
+// with the kernels of each target.
 func TestOps(t *testing.T) {
 	t.Parallel()
 	fs := families(t, opCases(t))
@@ -225,12 +226,14 @@ func (f *family) resized(t *testing.T, p *compiled, driver string, size func(n i
 		}
 		requests, want = append(requests, r), append(want, out)
 	}
-	for i, a := range ask(t, nil, []string{driver}, requests) {
-		if !assert.Empty(t, a.Error, requests[i].Name) {
-			continue
-		}
-		for k, x := range a.Results {
-			agree(t, fmt.Sprintf("%s, result %d", requests[i].Name, k), want[i][k], x, 1e-4)
+	for _, target := range targets() {
+		for i, a := range ask(t, []string{"LMC_TARGET=" + target}, []string{driver}, requests) {
+			if !assert.Empty(t, a.Error, "%s, %s", requests[i].Name, target) {
+				continue
+			}
+			for k, x := range a.Results {
+				agree(t, fmt.Sprintf("%s, result %d, %s", requests[i].Name, k, target), want[i][k], x, 1e-4)
+			}
 		}
 	}
 }
@@ -355,20 +358,22 @@ func generated(t *testing.T, fs []*family, packages []*compiled, running map[*fa
 			asked = append(asked, c)
 		}
 	}
-	for i, a := range ask(t, nil, []string{driver}, requests) {
-		c := asked[i]
-		err := fmt.Errorf("%s", a.Error)
-		if a.Error == "" {
-			all := slices.Concat(c.Outputs, c.InputGrads)
-			var got []*ir.Data
-			for k, x := range a.Results {
-				got = append(got, x.data(all[min(k, len(all)-1)].elem()))
+	for _, target := range targets() {
+		for i, a := range ask(t, []string{"LMC_TARGET=" + target}, []string{driver}, requests) {
+			c := asked[i]
+			err := fmt.Errorf("%s", a.Error)
+			if a.Error == "" {
+				all := slices.Concat(c.Outputs, c.InputGrads)
+				var got []*ir.Data
+				for k, x := range a.Results {
+					got = append(got, x.data(all[min(k, len(all)-1)].elem()))
+				}
+				err = c.compare(got)
 			}
-			err = c.compare(got)
-		}
-		outcomes[c].fail("generated Go", err)
-		if err != nil {
-			t.Logf("%s: generated Go: %v", c.Name, err)
+			outcomes[c].fail("generated, "+target, err)
+			if err != nil {
+				t.Logf("%s: generated, %s: %v", c.Name, target, err)
+			}
 		}
 	}
 	return driver
@@ -389,11 +394,12 @@ func report(t *testing.T, fs []*family, outcomes map[*opCase]*outcome) {
 				passed++
 			}
 		}
-		t.Logf("%s: %d passed, %d failed", f.name, passed, failed)
+		summary(t, f.name, passed, failed)
 		fmt.Fprintf(&b, "| %s | %d | %d |\n", f.name, passed, failed)
 		total += passed
 	}
 	fmt.Fprintf(&b, "| all | %d | %d |\n", total, len(outcomes)-total)
+	summary(t, "all operations", total, len(outcomes)-total)
 	if bad.Len() > 0 {
 		b.WriteString("\n## Cases that fail\n\n| family | case | why |\n|---|---|---|\n" + bad.String())
 	}
@@ -406,15 +412,16 @@ func report(t *testing.T, fs []*family, outcomes map[*opCase]*outcome) {
 	}
 	want, err := os.ReadFile(name)
 	require.NoError(t, err)
-	assert.Equal(t, string(want), b.String(), "run go test ./reference -run TestOps -update if this is right")
+	assert.Equal(t, string(want), b.String(), "run go test ./reference -run TestOps$ -update if this is right")
 }
 
 const missingHeader = `# Operations and the reference cases
 
 Every reference case is written in the language, with the gradients that it
 asks for, and run by the evaluator in float64 and in float32 and as generated
-Go. The texts are in ` + "`reference/testdata/ops`" + `; this page is written by
-` + "`go test ./reference -run TestOps -update`" + `.
+packages, with the portable kernels, those for AVX2 and those for AVX-512. The
+texts are in ` + "`reference/testdata/ops`" + `; this page is written by
+` + "`go test ./reference -run 'TestOps$' -update`" + `.
 
 The recorded optimisers, schedules, initialisers and random numbers are compared
 by other tests of that folder. Of them only the schedule reduce_on_plateau cannot

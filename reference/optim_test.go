@@ -87,29 +87,36 @@ func TestOptimizers(t *testing.T) {
 		packages = append(packages, c)
 	}
 	driver := newModule(t, packages...).build(t, "driver")
-	for i, r := range runs {
-		t.Run(r.Case, func(t *testing.T) {
-			pkg := packages[i].program.API.Package
-			requests := []request{{Package: pkg, Do: "set", Args: []tensor{flat(r.Params0)}}}
-			for _, s := range r.Steps {
-				var args []tensor
-				for _, g := range s.Grads {
-					args = append(args, tensorOf(g.data(t)))
-				}
-				requests = append(requests, request{Package: pkg, Do: "step", Name: "Step", Args: args}, request{Package: pkg, Do: "data"})
+	each(t, "optimizers", runs, func(r *optimRun) string { return r.Case }, func(t *testing.T, r *optimRun) {
+		pkg := strings.ReplaceAll(r.Case, "_", "")
+		requests := []request{{Package: pkg, Do: "set", Args: []tensor{flat(r.Params0)}}}
+		for _, s := range r.Steps {
+			var args []tensor
+			for _, g := range s.Grads {
+				args = append(args, tensorOf(g.data(t)))
 			}
-			answers := ask(t, nil, []string{driver}, requests)
+			requests = append(requests, request{Package: pkg, Do: "step", Name: "Step", Args: args}, request{Package: pkg, Do: "data"})
+		}
+		for _, target := range targets() {
+			answers := ask(t, []string{"LMC_TARGET=" + target}, []string{driver}, requests)
 			for k, s := range r.Steps {
 				require.Empty(t, answers[2*k+1].Error)
 				got := answers[2*k+2].Results[0].data(ir.F32).F
 				at := 0
 				for _, p := range s.Params {
-					require.NoError(t, differ(p, r.Rtol, r.Atol, p.Shape, got[at:at+len(p.Data)]), "step %d", k)
+					require.NoError(t, differ(p, r.Rtol, r.Atol, p.Shape, got[at:at+len(p.Data)]), "step %d, %s", k, target)
 					at += len(p.Data)
 				}
 			}
-		})
-	}
+		}
+	})
+}
+
+// A schedule is the recorded rates of all steps.
+type schedule struct {
+	Case       string
+	Lrs        []float64
+	Rtol, Atol float64
 }
 
 // TestSchedules compares rates in float64, in which the host computes them.
@@ -120,27 +127,36 @@ func TestSchedules(t *testing.T) {
 	require.NoError(t, err)
 	m, err := checked("schedules.lm", text, check.Options{})
 	require.NoError(t, err)
+	var all []*schedule
 	for _, name := range files {
-		var s struct {
-			Case       string
-			Lrs        []float64
-			Rtol, Atol float64
+		s := &schedule{}
+		readJSON(t, name, s)
+		if s.Case != "reduce_on_plateau" { // depends on measurements: the business of the host
+			all = append(all, s)
 		}
-		readJSON(t, name, &s)
-		if s.Case == "reduce_on_plateau" {
-			continue
+	}
+	each(t, "schedules", all, func(s *schedule) string { return s.Case }, func(t *testing.T, s *schedule) {
+		c := opCase{Name: s.Case}
+		i := slices.IndexFunc(m.Entries, func(e *ir.Entry) bool { return e.Func.Name == c.function() })
+		require.GreaterOrEqual(t, i, 0)
+		ev := &ir.Evaluator{Wide: true}
+		for step, want := range s.Lrs {
+			out, err := evaluate(m, m.Entries[i], ev, []*ir.Data{ir.Scalar(ir.I32, float64(step))})
+			require.NoError(t, err)
+			require.InDelta(t, want, out[0].F[0], s.Atol+s.Rtol*want, "step %d", step)
 		}
-		t.Run(s.Case, func(t *testing.T) {
-			c := opCase{Name: s.Case}
-			i := slices.IndexFunc(m.Entries, func(e *ir.Entry) bool { return e.Func.Name == c.function() })
-			require.GreaterOrEqual(t, i, 0)
-			ev := &ir.Evaluator{Wide: true}
-			for step, want := range s.Lrs {
-				out, err := evaluate(m, m.Entries[i], ev, []*ir.Data{ir.Scalar(ir.I32, float64(step))})
-				require.NoError(t, err)
-				require.InDelta(t, want, out[0].F[0], s.Atol+s.Rtol*want, "step %d", step)
-			}
-		})
+	})
+}
+
+// An initial value is described by the moments that many numbers must have.
+type initial struct {
+	Case      string
+	Mean, Std float64
+	Accept    *struct {
+		Mean   float64  `json:"mean_abs_below"`
+		Std    float64  `json:"std_rel_err_below"`
+		Within *float64 `json:"all_within"`
+		Least  *float64 `json:"min_extreme_fraction"`
 	}
 }
 
@@ -160,60 +176,54 @@ func TestRandom(t *testing.T) {
 		require.Empty(t, a.Error)
 	}
 	weights := answers[1].Results[0].data(ir.F32).F
+	var all []*initial
 	for _, name := range files {
+		s := &initial{}
+		readJSON(t, name, s)
+		if s.Case != "gains" { // a table
+			all = append(all, s)
+		}
+	}
+	each(t, "initial values", all, func(s *initial) string { return s.Case }, func(t *testing.T, s *initial) {
+		var x []float64
+		for _, w := range c.program.API.Weights {
+			if w.Path == s.Case {
+				x = weights[w.Offset:][:w.Len()]
+			}
+		}
+		require.NotEmpty(t, x)
+		mean, variance, extreme := moments(x)
+		switch {
+		case s.Case == "orthogonal__square":
+			orthogonal(t, x, 32, 1.5)
+		case s.Accept == nil:
+			assert.Equal(t, s.Mean, mean)
+			assert.Zero(t, variance)
+		default:
+			assert.Less(t, math.Abs(mean-s.Mean), s.Accept.Mean)
+			assert.Less(t, math.Abs(math.Sqrt(variance)/s.Std-1), s.Accept.Std)
+			if s.Accept.Within != nil {
+				assert.LessOrEqual(t, extreme, *s.Accept.Within*(1+1e-6))
+				assert.Greater(t, extreme, *s.Accept.Within**s.Accept.Least)
+			}
+		}
+	})
+	draws := []string{"rng_uniform01", "rng_normal", "dropout"}
+	each(t, "random numbers", draws, strings.Clone, func(t *testing.T, name string) {
+		if name == "dropout" {
+			dropout(t, c.module)
+			return
+		}
 		var s struct {
-			Case      string
-			Mean, Std float64
-			Accept    *struct {
-				Mean   float64  `json:"mean_abs_below"`
-				Std    float64  `json:"std_rel_err_below"`
-				Within *float64 `json:"all_within"`
-				Least  *float64 `json:"min_extreme_fraction"`
-			}
+			Mean, Var float64
+			MeanTol   float64 `json:"mean_tol"`
+			VarTol    float64 `json:"var_rel_tol"`
 		}
-		readJSON(t, name, &s)
-		if s.Case == "gains" {
-			continue
-		}
-		t.Run(s.Case, func(t *testing.T) {
-			var x []float64
-			for _, w := range c.program.API.Weights {
-				if w.Path == s.Case {
-					x = weights[w.Offset:][:w.Len()]
-				}
-			}
-			require.NotEmpty(t, x)
-			mean, variance, extreme := moments(x)
-			switch {
-			case s.Case == "orthogonal__square":
-				orthogonal(t, x, 32, 1.5)
-			case s.Accept == nil:
-				assert.Equal(t, s.Mean, mean)
-				assert.Zero(t, variance)
-			default:
-				assert.Less(t, math.Abs(mean-s.Mean), s.Accept.Mean)
-				assert.Less(t, math.Abs(math.Sqrt(variance)/s.Std-1), s.Accept.Std)
-				if s.Accept.Within != nil {
-					assert.LessOrEqual(t, extreme, *s.Accept.Within*(1+1e-6))
-					assert.Greater(t, extreme, *s.Accept.Within**s.Accept.Least)
-				}
-			}
-		})
-	}
-	for i, name := range []string{"rng_uniform01", "rng_normal"} {
-		t.Run(name, func(t *testing.T) {
-			var s struct {
-				Mean, Var float64
-				MeanTol   float64 `json:"mean_tol"`
-				VarTol    float64 `json:"var_rel_tol"`
-			}
-			readJSON(t, shared(t, "opcases", "stats", name+".json"), &s)
-			mean, variance, _ := moments(answers[2+i].Results[0].data(ir.F32).F)
-			assert.InDelta(t, s.Mean, mean, s.MeanTol)
-			assert.InEpsilon(t, s.Var, variance, s.VarTol)
-		})
-	}
-	t.Run("dropout", func(t *testing.T) { dropout(t, c.module) })
+		readJSON(t, shared(t, "opcases", "stats", name+".json"), &s)
+		mean, variance, _ := moments(answers[2+slices.Index(draws, name)].Results[0].data(ir.F32).F)
+		assert.InDelta(t, s.Mean, mean, s.MeanTol)
+		assert.InEpsilon(t, s.Var, variance, s.VarTol)
+	})
 }
 
 func moments(x []float64) (mean, variance, extreme float64) {

@@ -29,6 +29,7 @@ type request struct {
 	Name    string             `json:"name"`
 	Options map[string]float64 `json:"options"`
 	Steps   int                `json:"steps"`
+	Spans   [][2]int           `json:"spans"`
 	Args    []tensor           `json:"args"`
 }
 
@@ -113,6 +114,8 @@ func serve(r request, a *answer) (err error) {
 			return err
 		}
 		a.Results = append(a.Results, tensorOf(into.MethodByName("Data").Call(nil)[0]))
+	case "slopes":
+		return slopes(r, a, trainer(), w, function("NewWeights"))
 	case "train":
 		return train(r, a, trainer(), w)
 	case "generate":
@@ -144,6 +147,71 @@ func configure(o reflect.Value, values map[string]float64) reflect.Value {
 		}
 	}
 	return c
+}
+
+// widths are the distances at which slopes are measured; a smaller one, if
+// there is a kink nearby.
+var widths = []float64{1e-5, 1e-7}
+
+// slopes takes two elements of each span of the weights, of those with a gradient
+// if there are, and returns for each the index, the gradient, and for each width
+// the loss above and below less the loss there.
+func slopes(r request, a *answer, trainer, w, into reflect.Value) error {
+	f := trainer.MethodByName("Gradients")
+	var in []reflect.Value
+	for _, x := range r.Args {
+		in = append(in, value(f.Type().In(len(in)), x))
+	}
+	in = append(in, into)
+	loss := func() (float64, error) {
+		out := f.Call(in)
+		err, _ := out[len(out)-1].Interface().(error)
+		return out[0].Float(), err
+	}
+	at, err := loss()
+	if err != nil {
+		return err
+	}
+	grads := append([]float64{}, into.MethodByName("Data").Call(nil)[0].Interface().([]float64)...)
+	data := w.MethodByName("Data").Call(nil)[0].Interface().([]float64)
+	out := tensor{Shape: []int{0, 2 + 2*len(widths)}}
+	row := func(i int) error {
+		xs := []float64{float64(i), grads[i]}
+		for _, h := range widths {
+			for _, d := range []float64{h, -h} {
+				old := data[i]
+				data[i] += d
+				l, err := loss()
+				data[i] = old
+				if err != nil {
+					return err
+				}
+				xs = append(xs, l-at)
+			}
+		}
+		for _, x := range xs {
+			out.Bits = append(out.Bits, math.Float64bits(x))
+		}
+		out.Shape[0]++
+		return nil
+	}
+	for _, span := range r.Spans {
+		n := 0
+		for _, flat := range []bool{false, true} {
+			for k := 0; k < span[1] && n < 2; k++ {
+				i := span[0] + k*7919%span[1] // 7919 is a prime: all elements, unless it divides their number
+				if grads[i] == 0 != flat {
+					continue
+				}
+				n++
+				if err := row(i); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	a.Results = []tensor{out}
+	return nil
 }
 
 // train does the steps, counts the allocations of further ones, and returns
