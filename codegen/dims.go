@@ -11,6 +11,24 @@ import (
 // dimExpr is d as a Go expression of type int; name gives the variable of a
 // symbol. It is a sum unless single is set, which adds parentheses to one.
 func dimExpr(d loop.Dim, name func(string) string, single bool) string {
+	return dimTerms(d, func(f loop.DimFactor) string { return dimFactor(f, name) }, single)
+}
+
+// dimFloat prints d as an expression of type float64, which products of many
+// sizes fit into.
+func dimFloat(d loop.Dim, name func(string) string) string {
+	return dimTerms(d, func(f loop.DimFactor) string { return "float64(" + dimFactor(f, name) + ")" }, false)
+}
+
+func dimFactor(f loop.DimFactor, name func(string) string) string {
+	if f.Sym != "" {
+		return name(f.Sym)
+	}
+	return "runtime.FloorDiv(" + dimExpr(f.Num, name, false) + ", " + dimExpr(f.Den, name, false) + ")"
+}
+
+// dimTerms prints a sum of products of factors.
+func dimTerms(d loop.Dim, factor func(loop.DimFactor) string, single bool) string {
 	ts := d.Terms()
 	if len(ts) == 0 {
 		return "0"
@@ -45,11 +63,7 @@ func dimExpr(d loop.Dim, name func(string) string, single bool) string {
 			factors = append(factors, strconv.Itoa(coef))
 		}
 		for _, f := range t.Factors {
-			if f.Sym != "" {
-				factors = append(factors, name(f.Sym))
-			} else {
-				factors = append(factors, "runtime.FloorDiv("+dimExpr(f.Num, name, false)+", "+dimExpr(f.Den, name, false)+")")
-			}
+			factors = append(factors, factor(f))
 		}
 		b.WriteString(strings.Join(factors, "*"))
 	}

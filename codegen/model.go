@@ -67,7 +67,7 @@ const FLOPs$Name = $n`, "Name", name, "what", what, "n", strconv.Itoa(n))
 func FLOPs$Name($syms int) float64 {
 	return $expr
 }`, "Name", name, "what", what, "syms", strings.Join(names, ", "),
-		"expr", dimExpr(d, func(s string) string { return "float64(" + local(s) + ")" }, false))
+		"expr", dimFloat(d, local))
 }
 
 // symbols gives symbols their names as parameters of a function.

@@ -57,12 +57,12 @@ type operandForm struct {
 }
 
 // nativeDot is the form of the contraction p for target t, or nil if there is
-// none: no letter is innermost in the result and in one operand alone, or sizes
-// that local memory needs are not known.
+// none: it is of whole numbers, no letter is innermost in the result and in one
+// operand alone, or sizes that local memory needs are not known.
 func (b *kernelBuilder) nativeDot(p *plan, t *loop.Target) *loop.Kernel {
 	g := &gemm{dotEmitter: b.newDot(p), target: t, parts: map[rune][]rune{}}
 	g.joined = map[rune]ir.Dim{}
-	if !g.roles() || !g.addresses() {
+	if p.dot.Type.Elem != loop.F32 || !g.roles() || !g.addresses() {
 		return nil
 	}
 	g.join()

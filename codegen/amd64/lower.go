@@ -294,7 +294,7 @@ func (l *lowerer) foldable(s source, t tok, op string) (arg, bool) {
 		if v.elem == loop.Bool {
 			n = int(v.bits & 1)
 		}
-		return immArg(n), op[0] != 'V'
+		return immArg(n), op[0] != 'V' && op != "MOVLQSX" // those take registers and memory
 	case v.konst && (l.blk.depth > 0 || v.elem == loop.Bool && l.t.Lanes == 16):
 		return arg{}, false
 	case v.konst:

@@ -114,7 +114,8 @@ func serve(r request) (results []tensor, err error) {
 	case "save": // weights to a file, by the names block
 		return nil, save(m.weights, r)
 	case "set": // all weights
-		copy(m.weights.MethodByName("Data").Call(nil)[0].Interface().([]float32), value(reflect.TypeFor[[]float32](), r.Args[0]).Interface().([]float32))
+		data := m.weights.MethodByName("Data").Call(nil)[0]
+		reflect.Copy(data, value(data.Type(), r.Args[0]))
 	case "data": // all weights
 		return []tensor{tensorOf(m.weights.MethodByName("Data").Call(nil)[0])}, nil
 	case "reset": // the caches of the session
