@@ -238,7 +238,7 @@ func (t *trainer) typ(f *file, kv []string) {
 		a, r := t.Loss.Args[c.Arg], t.Loss.Results[c.Result]
 		n := carriedName(a)
 		if len(a.Shape) == 0 {
-			fmt.Fprintf(&fields, "%s %s // %s of the step before\n", n, g.elem(a.Elem), a.Name)
+			fmt.Fprintf(&fields, "%s, %sNext %s // %s of the step before, and of this one\n", n, n, g.elem(a.Elem), r.Name)
 			continue
 		}
 		fmt.Fprintf(&fields, "%s, %sNext []%s // %s of the step before, and of this one\n", n, n, g.elem(a.Elem), r.Name)

@@ -50,6 +50,7 @@ func TestCorners(t *testing.T) {
 	driver := newModule(t, packages...).build(t, "driver")
 	each(t, "corners of the language", all, func(c *corner) string { return c.program.API.Package }, func(t *testing.T, c *corner) {
 		c.run(t, driver)
+		c.train(t, driver)
 		c.slopes(t)
 	})
 }
@@ -123,13 +124,14 @@ var signature = regexp.MustCompile(`(?m)^\tfunc ([A-Z]\w*)\((.*)\) (.+) \{$`)
 // withGradients adds to the model, for every exported function whose result is
 // f32, one that gives its gradients for all arguments of that element type, times
 // a cotangent; where the type of the result is inferred, it gives those of
-// sum(out * cos(out)). Lines "// no gradient" above say where there is none.
+// sum(out * cos(out)). A comment that ends with "no gradient" says where there is
+// none, or none to be measured.
 func withGradients(text []byte) []byte {
 	end := strings.LastIndex(string(text), "}")
 	var b strings.Builder
 	for _, at := range signature.FindAllSubmatchIndex(text, -1) {
 		name, params, result := string(text[at[2]:at[3]]), string(text[at[4]:at[5]]), string(text[at[6]:at[7]])
-		if !strings.HasPrefix(result, "f32") || strings.HasSuffix(string(text[:at[0]]), "// no gradient\n") {
+		if !strings.HasPrefix(result, "f32") || strings.HasSuffix(string(text[:at[0]]), "no gradient\n") {
 			continue
 		}
 		var names, wrt, grads []string
@@ -193,13 +195,17 @@ func fits(e *loop.Entry, size map[string]int) bool {
 func (c *corner) run(t *testing.T, driver string) {
 	api := c.program.API
 	requests, want := []request{c.all()}, [][]*ir.Data{nil}
-	add := func(size map[string]int, do, name string, sig *loop.Entry, e *ir.Entry) {
+	add := func(size map[string]int, do, name string, sig *loop.Entry, e *ir.Entry, carried ...loop.Carried) {
 		if !fits(sig, size) {
 			return
 		}
 		dims, args := c.args(t, sig, size)
 		r := request{Package: api.Package, Do: do, Name: name}
-		for _, a := range args {
+		for i, a := range args {
+			if slices.ContainsFunc(carried, func(x loop.Carried) bool { return x.Arg == i }) {
+				args[i] = ir.NewData(a.Elem, a.Shape...) // as at the first step
+				continue
+			}
 			r.Args = append(r.Args, tensorOf(a))
 		}
 		results, err := c.evaluate(e, dims, args)
@@ -211,7 +217,7 @@ func (c *corner) run(t *testing.T, driver string) {
 			add(size, "call", e.Name, e, c.module.Entries[i])
 		}
 		for i, tr := range api.Trainers {
-			add(size, "derivative", tr.Name, tr.Loss, c.passes.Steps[i].Gradients)
+			add(size, "derivative", tr.Name, tr.Loss, c.passes.Steps[i].Gradients, tr.Carried...)
 		}
 	}
 	compare := func(target string) {
@@ -233,6 +239,43 @@ func (c *corner) run(t *testing.T, driver string) {
 		requests[i].Package += "64"
 	}
 	compare("float64")
+}
+
+// train makes some steps with each trainer: the weights that they end with do
+// not depend on the target, but for rounding.
+func (c *corner) train(t *testing.T, driver string) {
+	api := c.program.API
+	for _, tr := range api.Trainers {
+		requests := []request{c.all()}
+		_, args := c.args(t, tr.Loss, c.extents[0])
+		r := request{Package: api.Package, Do: "step", Name: tr.Name}
+		for i, a := range args {
+			if !slices.ContainsFunc(tr.Carried, func(x loop.Carried) bool { return x.Arg == i }) {
+				r.Args = append(r.Args, tensorOf(a))
+			}
+		}
+		requests = append(requests, r, r, r, request{Package: api.Package, Do: "data"})
+		var want *ir.Data
+		for _, target := range append([]string{"float64"}, targets()...) {
+			of := slices.Clone(requests)
+			for i := range of {
+				if target == "float64" {
+					of[i].Package += "64"
+				}
+			}
+			answers := ask(t, []string{"LMC_TARGET=" + target}, []string{driver}, of)
+			for i, a := range answers {
+				require.Empty(t, a.Error, "%s %s, %s", of[i].Do, tr.Name, target)
+			}
+			got := answers[len(answers)-1].Results[0]
+			if want == nil {
+				want = got.data(ir.F32)
+				start := tensor{Bits: c.all().Args[0].Bits}
+				assert.NotEqual(t, start.Bits, got.Bits, "%s does nothing", tr.Name)
+			}
+			agree(t, fmt.Sprintf("weights after steps of %s, %s", tr.Name, target), want, got, 1e-3)
+		}
+	}
 }
 
 // slopes compares the gradients of functions and trainers with central
@@ -268,19 +311,22 @@ func (c *corner) slopes(t *testing.T) {
 			}
 			g := grads[n]
 			n++
-			for j := range x.F {
+			for j := 0; j < len(x.F); j += 1 + len(x.F)/24 {
 				c.slope(t, fmt.Sprintf("%s: element %d of %s", e.Name, j, e.Args[a].Name), g.F[j], &x.F[j], value)
 			}
 		}
 	}
 	for i, tr := range c.program.API.Trainers {
 		dims, args := c.args(t, tr.Loss, size)
+		for _, x := range tr.Carried {
+			args[x.Arg] = ir.NewData(args[x.Arg].Elem, args[x.Arg].Shape...)
+		}
 		out, err := c.evaluate(c.passes.Steps[i].Gradients, dims, args)
 		require.NoError(t, err)
 		loss := c.module.Trainers[i].Loss
 		for _, k := range tr.Updates {
 			w := c.program.API.Weights[k]
-			for j := range w.Len() {
+			for j := 0; j < w.Len(); j += 1 + w.Len()/24 {
 				c.slope(t, fmt.Sprintf("%s: element %d of %s", tr.Name, j, w.Path), out[1].F[w.Offset+j], &c.weights[w.Offset+j], func() float64 {
 					out, err := c.evaluate(loss, dims, args)
 					require.NoError(t, err)
