@@ -219,7 +219,7 @@ func (x *nativeChain) rowsOf(g *gemm) bool {
 	g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
 	v := g.p.dot
 	if x.packed[v] == nil {
-		x.packed[v] = x.Local(x.names.pick("", "rows"), loop.F32, loop.N(x.rows*n))
+		x.packed[v] = x.Local(x.names.pick("", "rows"), loop.F32, loop.N(g.packedLen(x.rows)))
 	}
 	g.packed = x.packed[v]
 	g.packRows()

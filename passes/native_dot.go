@@ -9,13 +9,16 @@ import (
 
 // A gemm emits a contraction in vectors, for one target:
 //
-//	for each piece (batch, block of rows, panel of columns):
-//	  copy the panel of the vector operand into local memory, if that pays,
-//	  and the rows of the scalar operand if they are computed
-//	  for tiles of rows × columns in registers:
-//	    for the summed letters:
-//	      tile[i][j] = fma(scalar operand[i], vector operand[j], tile[i][j])
-//	    what follows the contraction, element by element
+//	for each piece (batch, block of rows, group of panels of columns):
+//	  for blocks of the summed letters:
+//	    copy the rows of the scalar operand into local memory, if they are
+//	    computed or lie badly
+//	    for the panels of the group:
+//	      copy the panel of the vector operand, if that pays
+//	      for tiles of rows × columns in registers:
+//	        for the summed letters of the block:
+//	          tile[i][j] = fma(scalar operand[i], vector operand[j], tile[i][j])
+//	  what follows the contraction, element by element
 //
 // The vector operand is the one that has the innermost letter of the result.
 // Each element of the result is one chain of fma in the order of the summed
@@ -46,6 +49,7 @@ type gemm struct {
 	from    *loop.Val   // first index of the first summed letter of the panel; nil for 0
 	to      loop.Bound  // and its end
 	base    loop.Index  // where the panel begins in its memory
+	sumsAt  loop.Index  // where the sums of the panel begin in the tile memory
 }
 
 // An operandForm is how an operand is read: from memory, at an address that is a
@@ -229,111 +233,6 @@ func (g *gemm) address(i int) loop.Index {
 	return at
 }
 
-// A tileShape is how the work is cut.
-type tileShape struct {
-	rows, vectors int    // of a tile in registers
-	inside        []rune // letters of the rows of one piece; those before are in the grid
-	block         int    // indices of the first letter of inside in a piece; 0 for all
-	few, many     bool   // pieces may have few rows, or many
-	pack          bool   // the rows of the scalar operand are copied first
-	panels        bool   // a piece has all panels of columns, one after the other
-	sums          int    // indices of the first summed letter of a panel; 0 for all
-}
-
-// Sizes of blocks, in elements.
-const (
-	panelSums = 3072 // most sums of a panel: with 32 columns it takes a third of a level 2 cache
-	sumsBlock = 1024 // sums of a panel where there are more
-	rowsBlock = 256  // rows of a piece where there are many
-	packRows  = 24   // below, copying the vector operand does not pay
-	unknown   = 1 << 30
-)
-
-// constant is d, or unknown.
-func constant(d ir.Dim) int {
-	if c, ok := d.Const(); ok {
-		return min(c, unknown)
-	}
-	return unknown
-}
-
-// count is the product of the extents of letters, or unknown.
-func (g *gemm) count(letters []rune) int {
-	n := 1
-	for _, r := range letters {
-		c := constant(g.extent(r))
-		if c > unknown/n {
-			return unknown
-		}
-		n *= c
-	}
-	return n
-}
-
-// chooseShape cuts the work: pieces of the grid that are worth a panel, tiles
-// that fill the registers.
-func (g *gemm) chooseShape() {
-	s := &g.shape
-	s.inside = g.rows
-	for len(s.inside) > 1 && g.count(s.inside[1:]) >= 96 && g.count(s.inside[1:]) < unknown {
-		s.inside = s.inside[1:]
-	}
-	if per := g.count(g.sums[1:]); g.count(g.sums) > panelSums && per < unknown {
-		s.sums = max(1, sumsBlock/per)
-	}
-	scalar := g.operand[1-g.vector]
-	s.pack = scalar.computed
-	s.panels = s.pack && s.sums == 0
-	most := rowsBlock
-	if s.panels {
-		most = rowsBlock / 2
-	}
-	rows := g.count(s.inside)
-	if rows > 2*most || s.pack && rows > most {
-		if rest := g.count(s.inside[1:]); rest < unknown {
-			s.block = max(1, most/rest)
-			if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
-				// Whole runs of the innermost part, if they fit.
-				p := g.parts[last]
-				if n := constant(g.partExtent(p[len(p)-1])); n <= s.block {
-					s.block -= s.block % n
-				}
-			}
-			rows = s.block * rest
-		}
-	}
-	dynamic := len(s.inside) > 0 && g.count(s.inside) == unknown
-	s.few, s.many = dynamic || rows < packRows, dynamic || rows >= packRows
-	if s.pack || !g.contiguous(g.col) && !g.dotted() { // it cannot be read in place
-		s.few, s.many = false, true
-	}
-
-	columns := (constant(g.extent(g.col)) + loop.Lanes - 1) / loop.Lanes
-	s.vectors = min(2/g.target.Span(), columns)
-	if rows < 4 && !dynamic { // few sums, which wait for each other
-		s.vectors = min(8/g.target.Span(), columns)
-	}
-	// Registers hold the sums, a row of the vector operand and a scalar.
-	n := s.vectors * g.target.Span()
-	s.rows = min(rows, (g.target.Regs-1-n)/n, packRows)
-}
-
-// partExtent is the extent of a letter before it was joined.
-func (g *gemm) partExtent(r rune) ir.Dim {
-	return g.spec.Extent(r, g.p.dot.Arg(0), g.p.dot.Arg(1))
-}
-
-// pieceRows is the most rows that a piece has, or unknown.
-func (g *gemm) pieceRows() int {
-	if g.shape.block > 0 {
-		return g.shape.block * g.count(g.shape.inside[1:])
-	}
-	return g.count(g.shape.inside)
-}
-
-// width is the number of columns of a panel.
-func (g *gemm) width() int { return g.shape.vectors * loop.Lanes }
-
 // pieces makes the grid and emits what a piece does; false if it cannot.
 func (g *gemm) pieces() bool {
 	g.chooseShape()
@@ -357,11 +256,9 @@ func (g *gemm) pieces() bool {
 	if n := g.shape.block; n > 0 {
 		parts = append(parts, part{ceil(g.extent(g.shape.inside[0]), n), func(x *loop.Val) { g.block = x }})
 	}
-	var panel *loop.Val
-	panels := ceil(g.extent(g.col), g.width())
-	if !g.shape.panels {
-		parts = append(parts, part{panels, func(x *loop.Val) { panel = x }})
-	}
+	var group *loop.Val
+	groups := ceil(g.extent(g.col), g.shape.group*g.width())
+	parts = append(parts, part{groups, func(x *loop.Val) { group = x }})
 
 	n := loop.N(1)
 	for _, p := range parts {
@@ -383,16 +280,39 @@ func (g *gemm) pieces() bool {
 				x = g.Do(loop.Div, x, size)
 			}
 		}
-		if !g.shape.panels {
-			g.piece(panel, g.panelOfColumns)
+		if g.shape.group == 1 {
+			g.panels(func(body func()) { g.piece(group, body) })
 			return nil
 		}
-		g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
-		g.packRows()
-		g.Range("panel", panels, func(x *loop.Val) { g.piece(x, g.panelOfColumns) })
+		g.panels(func(body func()) { g.eachPanel(group, body) })
 		return nil
 	})
 	return true
+}
+
+// eachPanel emits body for the panels of a group.
+func (g *gemm) eachPanel(group *loop.Val, body func()) {
+	n := g.shape.group
+	panels := ceil(g.extent(g.col), g.width())
+	from, to := loop.Bound{}, loop.Bound{Dim: panels}
+	var first loop.Index
+	if !panels.Is(n) {
+		size := g.SizeOf(loop.N(n))
+		lo := g.Do(loop.Mul, group, size)
+		hi := g.Do(loop.Add, lo, size)
+		if c, ok := panels.Const(); !ok || c%n != 0 {
+			hi = g.Do(loop.Min, hi, g.SizeOf(panels))
+		}
+		from, to, first = loop.Bound{Val: lo}, loop.Bound{Val: hi}, loop.At(lo)
+	}
+	g.For("panel", from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+		if g.shape.sums > 0 {
+			g.sumsAt = loop.At(x).Add(first.Scale(loop.N(-1))).Scale(loop.N(g.pieceRows() * g.width()))
+		}
+		g.piece(x, body)
+		return nil
+	})
+	g.sumsAt = loop.Index{}
 }
 
 // ceil is d/n, rounded up.
@@ -400,10 +320,8 @@ func ceil(d ir.Dim, n int) ir.Dim { return d.AddN(n - 1).FloorDiv(loop.N(n)) }
 
 // grain is how many pieces are worth a dispatch.
 func (g *gemm) grain() ir.Dim {
-	rows, sums, columns := g.pieceRows(), g.count(g.sums), g.width()
-	if g.shape.panels {
-		columns = constant(g.extent(g.col))
-	}
+	rows, sums := g.pieceRows(), g.count(g.sums)
+	columns := min(g.shape.group*g.width(), constant(g.extent(g.col)))
 	if rows == unknown || sums == unknown || columns == unknown {
 		return loop.N(1)
 	}
@@ -420,7 +338,7 @@ func (g *gemm) memory() bool {
 	s := &g.shape
 	rows := max(s.rows, 1)
 	if s.few {
-		rows = max(rows, packRows)
+		rows = max(rows, g.least())
 	}
 	all := g.pieceRows()
 	if s.sums > 0 && s.many || s.pack {
@@ -429,20 +347,20 @@ func (g *gemm) memory() bool {
 		}
 	}
 	if s.sums > 0 && s.many {
-		rows = max(rows, all)
+		rows = max(rows, all*s.group)
 	}
 	sums := g.panelLen()
-	switch vector := g.operand[g.vector]; {
-	case s.many && sums <= 4*panelSums:
-		g.panel = g.Local(g.names.pick("", "panel"), loop.F32, loop.N((sums+loop.Lanes)*g.width()))
-	case vector.computed, s.pack, s.many && !g.contiguous(g.col):
-		return false
-	}
-	if s.pack {
-		if sums > 4*panelSums {
+	if sums > 4*panelSums { // the first letter is not the one with many
+		if s.pack || !g.contiguous(g.col) {
 			return false
 		}
-		g.packed = g.Local(g.names.pick("", "rows"), loop.F32, loop.N(all*sums))
+		s.copy = false
+	}
+	if s.copy {
+		g.panel = g.Local(g.names.pick("", "panel"), loop.F32, loop.N((sums+loop.Lanes)*g.width()))
+	}
+	if s.pack {
+		g.packed = g.Local(g.names.pick("", "rows"), loop.F32, loop.N(g.packedLen(all)))
 	}
 	g.tile = g.Local(g.names.pick("", "tile"), loop.F32, loop.N(rows*g.width()))
 	return true

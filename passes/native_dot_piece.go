@@ -66,23 +66,26 @@ func (g *gemm) tail() {
 	}
 }
 
-// panelOfColumns emits all rows of the piece for the current columns.
-func (g *gemm) panelOfColumns() {
-	switch {
-	case g.shape.few && g.shape.many:
+// panels emits a piece; each emits something for each of its panels.
+func (g *gemm) panels(each func(body func())) {
+	s := &g.shape
+	if s.few && s.many {
 		rows := loop.N(1)
-		for _, r := range g.shape.inside {
+		for _, r := range s.inside {
 			rows = rows.Mul(g.extent(r))
 		}
-		g.choose(g.Do(loop.Lt, g.SizeOf(rows), g.SizeOf(loop.N(packRows))), g.fewRows, g.manyRows)
-	case g.shape.few:
-		g.fewRows()
-	default:
-		g.manyRows()
+		few := g.Do(loop.Lt, g.SizeOf(rows), g.SizeOf(loop.N(g.least())))
+		g.choose(few, func() { each(g.fewRows) }, func() { g.manyRows(each) })
+		return
 	}
+	if s.few {
+		each(g.fewRows)
+		return
+	}
+	g.manyRows(each)
 }
 
-// packRows reads the vector operand where it is.
+// fewRows reads the vector operand where it is.
 func (g *gemm) fewRows() {
 	g.from, g.to = nil, loop.Bound{Dim: g.extent(g.sums[0])}
 	if g.dotted() {
@@ -93,38 +96,51 @@ func (g *gemm) fewRows() {
 	g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
 }
 
-// manyRows copies the panel first, if that pays.
-func (g *gemm) manyRows() {
+// manyRows copies rows and panels first, where that pays.
+func (g *gemm) manyRows(each func(body func())) {
+	s := &g.shape
 	first := g.sums[0]
-	if blocked := g.shape.pack && g.shape.sums > 0; !blocked && g.panel != nil && g.contiguous(g.col) && g.columns.Val == nil && g.extent(g.col).Is(g.width()) && g.rowsFollow() {
-		g.panel = nil // it is a panel already
-	}
-	if g.panel == nil || g.shape.sums == 0 {
-		g.from, g.to = nil, loop.Bound{Dim: g.extent(first)}
-		if g.panel != nil {
+	pack := func() {
+		if s.copy {
 			g.pack()
 		}
-		g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
-		return
 	}
-	g.clear()
-	n := g.shape.sums
-	end := g.SizeOf(g.extent(first))
-	step := g.SizeOf(loop.N(n))
-	g.For(letterName(first), loop.Bound{}, loop.Bound{Dim: ceil(g.extent(first), n)}, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
-		g.from = g.Do(loop.Mul, i, step)
-		g.to = loop.Bound{Val: g.Do(loop.Min, g.Do(loop.Add, g.from, step), end)}
-		if g.shape.pack {
+	if s.sums == 0 {
+		g.from, g.to = nil, loop.Bound{Dim: g.extent(first)}
+		if s.pack {
 			g.packRows()
 		}
-		g.pack()
-		g.rowTiles(func(t rowTile) {
-			sums := g.sumTile(t, g.loadTile(t))
-			g.storeTile(t.local, t, sums)
+		each(func() {
+			pack()
+			g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+		})
+		return
+	}
+	each(g.clear)
+	end := g.SizeOf(g.extent(first))
+	step := g.SizeOf(loop.N(s.sums))
+	g.For(letterName(first), loop.Bound{}, loop.Bound{Dim: ceil(g.extent(first), s.sums)}, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
+		g.from = g.Do(loop.Mul, i, step)
+		to := g.Do(loop.Add, g.from, step)
+		if c, ok := g.extent(first).Const(); !ok || c%s.sums != 0 {
+			to = g.Do(loop.Min, to, end)
+		}
+		g.to = loop.Bound{Val: to}
+		if s.pack {
+			g.packRows()
+		}
+		each(func() {
+			pack()
+			g.rowTiles(func(t rowTile) {
+				sums := g.sumTile(t, g.loadTile(t))
+				g.storeTile(t.local, t, sums)
+			})
 		})
 		return nil
 	})
-	g.rowTiles(func(t rowTile) { g.follows(t, t.local) })
+	each(func() {
+		g.rowTiles(func(t rowTile) { g.follows(t, t.local) })
+	})
 }
 
 // rowsFollow reports whether the rows of the vector operand follow each other
@@ -273,16 +289,19 @@ func (g *gemm) zeros(t rowTile) []*loop.Val {
 	return acc
 }
 
-// inTile is the place of vector v of a row of the tile memory.
-func (g *gemm) inTile(row loop.Index, v int) loop.Index {
-	return row.Scale(loop.N(g.width())).Add(loop.AtDim(loop.N(v * loop.Lanes)))
+// inTile is the place of a column of a row in the tile memory.
+func (g *gemm) inTile(row, column loop.Index) loop.Index {
+	return g.sumsAt.Add(row.Scale(loop.N(g.width()))).Add(column)
 }
+
+// lane is the first column of vector v.
+func lane(v int) loop.Index { return loop.AtDim(loop.N(v * loop.Lanes)) }
 
 func (g *gemm) loadTile(t rowTile) []*loop.Val {
 	var acc []*loop.Val
 	for j := range t.rows() {
 		for v := range g.masks {
-			acc = append(acc, g.LoadVec(g.tile, g.inTile(t.local.Add(loop.AtDim(loop.N(j))), v), nil))
+			acc = append(acc, g.LoadVec(g.tile, g.inTile(t.local.Add(loop.AtDim(loop.N(j))), lane(v)), nil))
 		}
 	}
 	return acc
@@ -291,7 +310,7 @@ func (g *gemm) loadTile(t rowTile) []*loop.Val {
 func (g *gemm) storeTile(row loop.Index, t rowTile, acc []*loop.Val) {
 	for j := range t.rows() {
 		for v := range g.masks {
-			g.StoreVec(g.tile, g.inTile(row.Add(loop.AtDim(loop.N(j))), v), acc[j*len(g.masks)+v], nil)
+			g.StoreVec(g.tile, g.inTile(row.Add(loop.AtDim(loop.N(j))), lane(v)), acc[j*len(g.masks)+v], nil)
 		}
 	}
 }
@@ -332,7 +351,7 @@ func (g *gemm) follows(t rowTile, row loop.Index) {
 			g.parallel[j] = true
 			g.at[g.col] = g.lo.Add(loop.At(j))
 			idx := g.index(2)
-			x := g.Load(g.tile, row.Scale(loop.N(g.width())).Add(loop.At(j)))
+			x := g.Load(g.tile, g.inTile(row, loop.At(j)))
 			g.bind(g.p.dot, idx, x)
 			g.follow()
 			g.store(g.p.dot, idx, x)

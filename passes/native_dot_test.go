@@ -45,6 +45,10 @@ func dotCases() []dotCase {
 		out = append(out, dotCase{spec, n(30, 3100, 33), nil}, dotCase{spec, sym(n(530, 0, 33), 'b', "K"), map[string]int{"K": 1030}})
 	}
 	out = append(out,
+		dotCase{"ab,bc->ac", n(100, 512, 130), nil}, // rows a page apart
+		dotCase{"ba,bc->ac", n(512, 260, 130), nil}, // sums a page apart
+		dotCase{"ab,bc->ac", n(5, 300, 1100), nil},  // few rows, sums a page apart
+		dotCase{"ab,bc->ac", n(34, 260, 1030), nil}, // more rows than a tile has
 		dotCase{"abc,cd->abd", n(3, 5, 20, 40), nil},
 		dotCase{"abd,cd->abc", n(3, 5, 20, 40), nil},
 		dotCase{"abd,abc->cd", n(3, 50, 20, 40), nil},
@@ -123,6 +127,7 @@ func TestNativeConvolutions(t *testing.T) {
 		{2, 9, 3, 20, geometry(3, 1, 1, 1)}, {3, 8, 16, 33, geometry(3, 2, 1, 1)}, {2, 6, 20, 16, geometry(1, 1, 0, 1)},
 		{1, 4, 40, 16, geometry(3, 1, 1, 1)}, {2, 12, 5, 7, geometry(3, 1, 2, 2)}, {"B", 5, 8, 16, geometry(3, 1, 1, 1)},
 		{70, 4, 8, 40, geometry(3, 1, 1, 1)}, {2, 12, 5, 16, geometry(2, 2, 0, 1)},
+		{1, 4, 128, 40, geometry(3, 1, 1, 1)}, {1, 3, 512, 40, geometry(3, 1, 1, 1)}, {"B", 5, 160, 70, geometry(3, 1, 1, 1)},
 	} {
 		x := f32(c.b, c.size, c.size, c.i)
 		w := f32(c.geo.Kernel[0], c.geo.Kernel[1], c.i, c.o)

@@ -331,7 +331,7 @@ func (v *vectoriser) load(s *loop.Load, u int) {
 	a := v.address(s.At, u)
 	if v.strip == nil {
 		x := v.NewLike(s.Dst)
-		v.Emit(&loop.Load{Dst: x, Buf: s.Buf, At: a.at, Lane: v.vectorIn(s.Lane), Mask: v.vectorIn(s.Mask)})
+		v.Emit(&loop.Load{Dst: x, Buf: s.Buf, At: a.at, Lane: v.vectorIn(s.Lane), Mask: v.vectorIn(s.Mask), Ahead: s.Ahead})
 		v.env[s.Dst] = scalarLanes(x)
 		return
 	}

@@ -24,6 +24,9 @@ func (l *lowerer) load(s *loop.Load, halves []int) {
 		}
 		return
 	case s.Mask == nil:
+		if s.Ahead > 0 && halves[0] == 0 { // one line of the cache
+			l.op("PREFETCHT0", memArg(l.address(s.Buf, s.At, false).plus(4*s.Ahead)))
+		}
 		if l.vals[s.Dst] == nil {
 			l.vals[s.Dst] = &value{elem: s.Dst.Elem, vec: true, from: l.address(s.Buf, s.At, false)}
 		}

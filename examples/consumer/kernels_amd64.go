@@ -50,8 +50,8 @@ func predictHiddenDotAVX512(x, w, b, y []float32, B int, panel, tile []float32, 
 
 // callPredictHiddenDotAVX512 calls predictHiddenDotAVX512.
 func callPredictHiddenDotAVX512(x, w, b2, y []float32, B int, scratch *runtime.Scratch, lo, hi int) {
-	b := scratch.Borrow(672, 0, 0)
-	predictHiddenDotAVX512(x, w, b2, y, B, b.Floats[:288], b.Floats[288:672], lo, hi)
+	b := scratch.Borrow(1568, 0, 0)
+	predictHiddenDotAVX512(x, w, b2, y, B, b.Floats[:288], b.Floats[288:1568], lo, hi)
 	b.Return()
 }
 
@@ -62,8 +62,8 @@ func predictHiddenDotAVX2(x, w, b, y []float32, B int, panel, tile []float32, lo
 
 // callPredictHiddenDotAVX2 calls predictHiddenDotAVX2.
 func callPredictHiddenDotAVX2(x, w, b2, y []float32, B int, scratch *runtime.Scratch, lo, hi int) {
-	b := scratch.Borrow(672, 0, 0)
-	predictHiddenDotAVX2(x, w, b2, y, B, b.Floats[:288], b.Floats[288:672], lo, hi)
+	b := scratch.Borrow(1568, 0, 0)
+	predictHiddenDotAVX2(x, w, b2, y, B, b.Floats[:288], b.Floats[288:1568], lo, hi)
 	b.Return()
 }
 
@@ -86,8 +86,8 @@ func predictOutDotAVX2(x, w, b, y []float32, B int, tile []float32, lo, hi int)
 
 // callPredictOutDotAVX2 calls predictOutDotAVX2.
 func callPredictOutDotAVX2(x, w, b2, y []float32, B int, scratch *runtime.Scratch, lo, hi int) {
-	b := scratch.Borrow(1536, 0, 0)
-	predictOutDotAVX2(x, w, b2, y, B, b.Floats[:1536], lo, hi)
+	b := scratch.Borrow(1152, 0, 0)
+	predictOutDotAVX2(x, w, b2, y, B, b.Floats[:1152], lo, hi)
 	b.Return()
 }
 
@@ -110,8 +110,8 @@ func lossOutDotAVX2(x, w, b, y, y2 []float32, B int, tile []float32, lo, hi int)
 
 // callLossOutDotAVX2 calls lossOutDotAVX2.
 func callLossOutDotAVX2(x, w, b2, y, y2 []float32, B int, scratch *runtime.Scratch, lo, hi int) {
-	b := scratch.Borrow(1536, 0, 0)
-	lossOutDotAVX2(x, w, b2, y, y2, B, b.Floats[:1536], lo, hi)
+	b := scratch.Borrow(1152, 0, 0)
+	lossOutDotAVX2(x, w, b2, y, y2, B, b.Floats[:1152], lo, hi)
 	b.Return()
 }
 
@@ -144,8 +144,8 @@ func stepOutDotAVX2(x, w, b, y, y2, y3 []float32, B int, tile []float32, lo, hi 
 
 // callStepOutDotAVX2 calls stepOutDotAVX2.
 func callStepOutDotAVX2(x, w, b2, y, y2, y3 []float32, B int, scratch *runtime.Scratch, lo, hi int) {
-	b := scratch.Borrow(1536, 0, 0)
-	stepOutDotAVX2(x, w, b2, y, y2, y3, B, b.Floats[:1536], lo, hi)
+	b := scratch.Borrow(1152, 0, 0)
+	stepOutDotAVX2(x, w, b2, y, y2, y3, B, b.Floats[:1152], lo, hi)
 	b.Return()
 }
 

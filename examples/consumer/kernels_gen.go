@@ -91,7 +91,7 @@ func (t *predictHiddenDotTask) Run(lo, hi int) { t.run(t.x, t.w, t.b, t.y, t.B, 
 func (m *memory) predictHiddenDot(x, w, b, y []float32, B int) {
 	n, grain := B, 138
 	if m.kernels != &portableKernels {
-		n, grain = runtime.FloorDiv(B+255, 256), 24
+		n, grain = runtime.FloorDiv(B+255, 256), 48
 	}
 	if n <= grain {
 		m.kernels.predictHiddenDot(x, w, b, y, B, &m.scratch, 0, n)
@@ -160,7 +160,7 @@ func (m *memory) predictOutDot(x, w, b, y []float32, B int) {
 	case "amd64-avx512":
 		n, grain = runtime.FloorDiv(B+127, 128), 195
 	case "amd64-avx2":
-		n, grain = runtime.FloorDiv(B+63, 64), 390
+		n, grain = runtime.FloorDiv(B+47, 48), 520
 	}
 	if n <= grain {
 		m.kernels.predictOutDot(x, w, b, y, B, &m.scratch, 0, n)
@@ -234,7 +234,7 @@ func (m *memory) lossOutDot(x, w, b, y, y2 []float32, B int) {
 	case "amd64-avx512":
 		n, grain = runtime.FloorDiv(B+127, 128), 195
 	case "amd64-avx2":
-		n, grain = runtime.FloorDiv(B+63, 64), 390
+		n, grain = runtime.FloorDiv(B+47, 48), 520
 	}
 	if n <= grain {
 		m.kernels.lossOutDot(x, w, b, y, y2, B, &m.scratch, 0, n)
@@ -447,7 +447,7 @@ func (m *memory) stepOutDot(x, w, b, y, y2, y3 []float32, B int) {
 	case "amd64-avx512":
 		n, grain = runtime.FloorDiv(B+127, 128), 195
 	case "amd64-avx2":
-		n, grain = runtime.FloorDiv(B+63, 64), 390
+		n, grain = runtime.FloorDiv(B+47, 48), 520
 	}
 	if n <= grain {
 		m.kernels.stepOutDot(x, w, b, y, y2, y3, B, &m.scratch, 0, n)

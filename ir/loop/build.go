@@ -120,6 +120,14 @@ func (b *Builder) LoadVec(buf *Buffer, i Index, mask *Val) *Val {
 	return v
 }
 
+// LoadAhead is LoadVec with a hint that the vector so many elements behind it
+// is read soon.
+func (b *Builder) LoadAhead(buf *Buffer, i Index, ahead int) *Val {
+	v := b.newVec(buf.Elem)
+	b.Emit(&Load{Dst: v, Buf: buf, At: i, Ahead: ahead})
+	return v
+}
+
 // Gather reads lane l of a vector from i + lane[l]; mask may be nil.
 func (b *Builder) Gather(buf *Buffer, i Index, lane, mask *Val) *Val {
 	v := b.newVec(buf.Elem)

@@ -95,6 +95,9 @@ type Load struct {
 	At   Index
 	Lane *Val // optional: I32 vector
 	Mask *Val // optional: Bool vector
+	// Ahead is a hint, of a vector of neighbours: the elements so far behind At
+	// are read soon. They need not exist.
+	Ahead int
 }
 
 // A Store writes one element of Buf, which must be Out, or a vector: Lanes

@@ -164,7 +164,11 @@ func (p *printer) stmt(s Stmt) {
 			p.line("%s %s = %s%s", s.Dst, s.Dst.typeText(), Table[s.Op].Name, operands(s.Args))
 		}
 	case *Load:
-		p.line("%s %s = load %s[%s]%s%s", s.Dst, s.Dst.typeText(), s.Buf.Name, s.At, optional("lane", s.Lane), optional("mask", s.Mask))
+		ahead := ""
+		if s.Ahead > 0 {
+			ahead = fmt.Sprintf(" ahead %d", s.Ahead)
+		}
+		p.line("%s %s = load %s[%s]%s%s%s", s.Dst, s.Dst.typeText(), s.Buf.Name, s.At, optional("lane", s.Lane), optional("mask", s.Mask), ahead)
 	case *Store:
 		p.line("store %s[%s] %s%s", s.Buf.Name, s.At, s.Src, optional("mask", s.Mask))
 	case *For:

@@ -90,3 +90,14 @@ func TestVectorsAreVerified(t *testing.T) {
 		assert.ErrorContains(t, err, want, text)
 	}
 }
+
+// A hint is printed and read, and only for vectors of neighbours.
+func TestAhead(t *testing.T) {
+	const text = "kernel k {\n  in x f32[64]\n  out y f32[16]\n  %0 f32x16 = load x[0] ahead 32\n  store y[0] %0\n}\n"
+	k, err := loop.ParseKernel(text)
+	require.NoError(t, err)
+	require.NoError(t, k.Verify())
+	require.Equal(t, text, k.String())
+	k.Body[0].(*loop.Load).Dst = &loop.Val{Elem: loop.F32}
+	require.ErrorContains(t, k.Verify(), "ahead")
+}

@@ -1,0 +1,186 @@
+package passes
+
+import (
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
+)
+
+// A tileShape is how the work is cut.
+type tileShape struct {
+	rows, vectors int    // of a tile in registers
+	inside        []rune // letters of the rows of one piece; those before are in the grid
+	block         int    // indices of the first letter of inside in a piece; 0 for all
+	few, many     bool   // pieces may have few rows, or many
+	pack          bool   // the rows of the scalar operand are copied first
+	copy          bool   // many rows: a panel of the vector operand is copied first
+	group         int    // panels of columns of a piece
+	sums          int    // indices of the first summed letter of a block; 0 for all
+}
+
+// Sizes of blocks, in elements.
+const (
+	panelSums  = 3072 // most sums of a panel: with 32 columns it takes a third of a level 2 cache
+	sumsBlock  = 1024 // sums of a panel where there are more
+	packedSums = 512  // sums of a block where rows are packed, too
+	farSums    = 128  // sums of a block where each is on another page
+	rowsBlock  = 256  // rows of a piece where there are many
+	inPlace    = 80   // rows below which copying the vector operand does not pay
+	dotRows    = 24   // the same where its columns are not contiguous
+	tileSums   = 1 << 15
+	unknown    = 1 << 30
+)
+
+// constant is d, or unknown.
+func constant(d ir.Dim) int {
+	if c, ok := d.Const(); ok {
+		return min(c, unknown)
+	}
+	return unknown
+}
+
+// count is the product of the extents of letters, or unknown.
+func (g *gemm) count(letters []rune) int {
+	n := 1
+	for _, r := range letters {
+		c := constant(g.extent(r))
+		if c > unknown/n {
+			return unknown
+		}
+		n *= c
+	}
+	return n
+}
+
+// chooseShape cuts the work: pieces of the grid that are worth a panel, tiles
+// that fill the registers.
+func (g *gemm) chooseShape() {
+	s := &g.shape
+	s.inside = g.rows
+	for len(s.inside) > 1 && g.count(s.inside[1:]) >= 96 && g.count(s.inside[1:]) < unknown {
+		s.inside = s.inside[1:]
+	}
+	s.pack = g.operand[1-g.vector].computed || g.liesBadly()
+	if sums, per := g.count(g.sums), g.count(g.sums[1:]); per < unknown {
+		switch {
+		case s.pack && sums > sumsBlock:
+			s.sums = max(1, packedSums/per)
+		case sums > panelSums:
+			s.sums = max(1, sumsBlock/per)
+		}
+	}
+	most := rowsBlock
+	if s.pack && s.sums == 0 {
+		most = rowsBlock / 2
+	}
+	rows := g.count(s.inside)
+	if rows > 2*most || s.pack && rows > most {
+		if rest := g.count(s.inside[1:]); rest < unknown {
+			s.block = max(1, most/rest)
+			if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
+				// Whole runs of the innermost part, if they fit.
+				p := g.parts[last]
+				if n := constant(g.partExtent(p[len(p)-1])); n <= s.block {
+					s.block -= s.block % n
+				}
+			}
+			rows = s.block * rest
+		}
+	}
+	dynamic := len(s.inside) > 0 && g.count(s.inside) == unknown
+	s.few, s.many = dynamic || rows < g.least(), dynamic || rows >= g.least()
+	if s.pack || !g.contiguous(g.col) && !g.dotted() { // it cannot be read in place
+		s.few, s.many = false, true
+	}
+
+	columns := (constant(g.extent(g.col)) + loop.Lanes - 1) / loop.Lanes
+	s.vectors = min(2/g.target.Span(), columns)
+	if !dynamic && rows < dotRows {
+		// As many as leave all rows in one tile: the vector operand is read once.
+		for v := range min(8/g.target.Span(), columns) + 1 {
+			if v > s.vectors && g.tileRows(v) >= rows {
+				s.vectors = v
+			}
+		}
+	}
+	s.rows = min(rows, g.tileRows(s.vectors))
+
+	if far := g.sums[len(g.sums)-1]; !s.many && rows > 2 && g.contiguous(g.col) && constant(g.stride(g.vector, far)) >= 1024 && g.count(g.sums) > 2*farSums {
+		s.few, s.many = false, true
+		s.sums = max(1, farSums/g.count(g.sums[1:]))
+	}
+	aPanel := g.contiguous(g.col) && g.extent(g.col).Is(g.width()) && g.rowsFollow()
+	s.copy = s.many && !aPanel && !(rows < inPlace && g.contiguous(g.col))
+	s.group = g.panelsOfPiece()
+}
+
+// least is how many rows are worth a copy of a panel of the vector operand.
+func (g *gemm) least() int {
+	if g.contiguous(g.col) {
+		return inPlace
+	}
+	return dotRows
+}
+
+// tileRows is how many rows of so many vectors the registers hold, beside a row
+// of the vector operand and a scalar.
+func (g *gemm) tileRows(vectors int) int {
+	n := vectors * g.target.Span()
+	return (g.target.Regs - 1 - n) / n
+}
+
+// liesBadly reports whether the tiles read the scalar operand so that it does
+// not stay in the caches, and copying it pays: rows that are a multiple of a
+// page apart, which share a few lines of level 1, or the sums so far apart that
+// each is on another page.
+func (g *gemm) liesBadly() bool {
+	i := 1 - g.vector
+	if g.operand[i].computed || len(g.rows) == 0 || g.count(g.rows) == unknown || g.count(g.rows) < 4*dotRows || constant(g.extent(g.col)) < 8*loop.Lanes {
+		return false
+	}
+	row, sum := g.stride(i, g.rows[len(g.rows)-1]), g.stride(i, g.sums[len(g.sums)-1])
+	switch {
+	case sum.Is(1):
+		return constant(row)%512 == 0
+	case row.Is(1):
+		return constant(sum) >= 512 && g.count(g.sums) >= packedSums
+	}
+	return false
+}
+
+// panelsOfPiece is how many panels a piece has: several where rows are packed
+// for all of them or where sums come in blocks, all if there are many pieces.
+func (g *gemm) panelsOfPiece() int {
+	s := &g.shape
+	n := constant(ceil(g.extent(g.col), g.width()))
+	blocked := s.sums > 0 && s.many && !s.few
+	if !blocked && !s.pack || n == unknown {
+		return 1
+	}
+	if blocked {
+		n = min(n, max(1, tileSums/(g.pieceRows()*g.width())))
+	}
+	others := g.count(g.batch) * g.count(g.rows[:len(g.rows)-len(s.inside)])
+	if s.block > 0 {
+		others *= constant(ceil(g.extent(s.inside[0]), s.block))
+	}
+	for n > 4 && others*constant(ceil(g.extent(g.col), n*g.width())) < 16 {
+		n = (n + 1) / 2
+	}
+	return n
+}
+
+// partExtent is the extent of a letter before it was joined.
+func (g *gemm) partExtent(r rune) ir.Dim {
+	return g.spec.Extent(r, g.p.dot.Arg(0), g.p.dot.Arg(1))
+}
+
+// pieceRows is the most rows that a piece has, or unknown.
+func (g *gemm) pieceRows() int {
+	if g.shape.block > 0 {
+		return g.shape.block * g.count(g.shape.inside[1:])
+	}
+	return g.count(g.shape.inside)
+}
+
+// width is the number of columns of a panel.
+func (g *gemm) width() int { return g.shape.vectors * loop.Lanes }
