@@ -20,7 +20,7 @@ func main() {
 	flag.Parse()
 	learn, _, err := kit.MNIST(*data)
 	kit.Check(err)
-	g := start(1, 2e-4)
+	g := start(1, 2e-4, 2e-4)
 	var dl, gl []float64
 	for i := range *steps {
 		a, b := g.round(func(r *rand.Rand, n int) []float32 { return enlarge(learn.Batch(kit.Pick(r, n, learn.Len()))) }, 32)
@@ -42,10 +42,10 @@ type game struct {
 	gen  *gan.GenStep
 }
 
-func start(seed uint64, rate float64) *game {
+func start(seed uint64, discRate, genRate float64) *game {
 	w := gan.InitWeights(seed)
 	d, g := gan.DefaultDiscStepOptions(), gan.DefaultGenStepOptions()
-	d.LR, g.LR = rate, rate
+	d.LR, g.LR = discRate, genRate
 	return &game{kit.NewRand(seed), w, gan.NewDiscStep(w, d), gan.NewGenStep(w, g)}
 }
 

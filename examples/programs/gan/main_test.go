@@ -27,7 +27,7 @@ func discs(r *rand.Rand, n int) []float32 {
 // TestTurns: each step changes the parameters of its own half only, and running
 // statistics of both; and after some rounds, images are bright in the middle.
 func TestTurns(t *testing.T) {
-	g := start(1, 1e-3)
+	g := start(1, 1e-3, 5e-3)
 	params := func(half string) (out []float32) {
 		for v := range g.w.All() {
 			if strings.HasPrefix(v.Name, half) && !strings.Contains(v.Name, ".rmean") && !strings.Contains(v.Name, ".rvar") {
@@ -55,7 +55,7 @@ func TestTurns(t *testing.T) {
 		t.Error("the step of the generator")
 	}
 	var dl, gl float64
-	for range 60 {
+	for range 100 {
 		dl, gl = g.round(discs, 8)
 	}
 	middle, edge := 0.0, 0.0
@@ -70,7 +70,7 @@ func TestTurns(t *testing.T) {
 		}
 	}
 	t.Logf("losses %.2f and %.2f; images are %.2f in the middle and %.2f at the edge", dl, gl, middle, edge)
-	if middle-edge < 0.05 {
-		t.Error("the middle is not brighter")
+	if middle-edge < 0.1 {
+		t.Error("want the middle 0.1 brighter")
 	}
 }

@@ -18,7 +18,7 @@ import (
 //go:generate go tool lmc build -q -model ResNet50 -pkg resnet50 -set P=32 -set W=4 -set C=3 -o ../gen/resnet50 ../../resnet.lm
 
 func main() {
-	steps := flag.Int("steps", 300, "steps of training")
+	steps := flag.Int("steps", 500, "steps of training")
 	flag.Parse()
 	x, _ := shapes(kit.NewRand(9), 32)
 	kit.Check(kit.Sheet(kit.Out("shapes.png"), 8, 32, 32, 3, -1.2, 1.8, x))
@@ -33,9 +33,9 @@ func main() {
 
 // A model trains for some steps and says what share of new shapes it tells.
 type model struct {
-	name  string
-	steps int // that are enough for a test
-	run   func(steps, batch int) (losses []float64, right float64)
+	name         string
+	steps, batch int // that are enough for a test
+	run          func(steps, batch int) (losses []float64, right float64)
 }
 
 type (
@@ -45,10 +45,10 @@ type (
 )
 
 var models = []model{
-	{"VGG", 180, func(steps, batch int) ([]float64, float64) {
+	{"VGG", 400, 16, func(steps, batch int) ([]float64, float64) {
 		w := vgg.InitWeights(3)
 		o := vgg.DefaultStepOptions()
-		o.LR = 0.01
+		o.LR = 0.001
 		t, s := vgg.NewStep(w, o), vgg.NewSession(w)
 		return fit(steps, batch, func(x pictures, y []int32) (float32, error) {
 			r, err := t.Step(x, y)
@@ -58,10 +58,10 @@ var models = []model{
 			return z.Data, err
 		})
 	}},
-	{"ResNet-18", 200, func(steps, batch int) ([]float64, float64) {
+	{"ResNet-18", 300, 16, func(steps, batch int) ([]float64, float64) {
 		w := resnet18.InitWeights(1)
 		o := resnet18.DefaultStepOptions()
-		o.Peak, o.Warmup, o.Total = 0.03, 5, steps
+		o.Peak, o.Warmup, o.Total = 0.02, 5, steps
 		t, s := resnet18.NewStep(w, o), resnet18.NewSession(w)
 		return fit(steps, batch, func(x pictures, y []int32) (float32, error) {
 			r, err := t.Step(x, y)
@@ -71,10 +71,10 @@ var models = []model{
 			return z.Data, err
 		})
 	}},
-	{"ResNet-50", 200, func(steps, batch int) ([]float64, float64) {
+	{"ResNet-50", 450, 24, func(steps, batch int) ([]float64, float64) {
 		w := resnet50.InitWeights(1)
 		o := resnet50.DefaultStepOptions()
-		o.Peak, o.Warmup, o.Total = 0.03, 5, steps
+		o.Peak, o.Warmup, o.Total = 0.02, 5, steps
 		t, s := resnet50.NewStep(w, o), resnet50.NewSession(w)
 		return fit(steps, batch, func(x pictures, y []int32) (float32, error) {
 			r, err := t.Step(x, y)

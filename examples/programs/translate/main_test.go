@@ -21,7 +21,7 @@ func TestReverse(t *testing.T) {
 		}
 		pairs = append(pairs, p)
 	}
-	w, losses := train(pairs, 280, 10, 1000)
+	w, losses := train(pairs, 400, 10, 1000)
 	tr := newTranslator(w)
 	greedy, beam := 0, 0
 	for _, p := range pairs {
