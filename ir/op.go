@@ -91,8 +91,8 @@ type Sample struct {
 	Err   string // wanted part of the message of Infer
 	// NoGrad says why the gradient cannot be checked by central differences here (a kink or a step).
 	NoGrad string
-	// Grad2 asks for the gradient of the gradient to be checked, too.
-	Grad2 bool
+	// NoGrad2 says why that of the gradient cannot.
+	NoGrad2 string
 }
 
 // Param is the op of function parameters. It has no operands.

@@ -118,7 +118,7 @@ func init() {
 			return []*ir.Value{On(b).Scatter(dy, v.Args[1], axis, v.Arg(0).Shape[axis]), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(3, 2), ints(2, 2)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(2, 0, 1, 2)), Want: row(4, 5, 0, 1, 2, 3, 4, 5), Grad2: true},
+			{Types: types(floats(3, 2), ints(2, 2)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(2, 0, 1, 2)), Want: row(4, 5, 0, 1, 2, 3, 4, 5)},
 			{Types: types(floats(2, 3), ints(2)), Attrs: settings(Axis.Is(1)), In: data(count(6), row(2, 0)), Want: row(2, 0, 5, 3)},
 			{Types: types(ints(3), ints()), Attrs: settings(Axis.Is(0)), In: data(row(7, 8, 9), row(1)), Want: row(8)},
 			{Types: types(floats(3), floats()), Attrs: settings(Axis.Is(0)), Err: "operand idx is f32, want i32"},
@@ -148,7 +148,7 @@ func init() {
 			return []*ir.Value{On(b).Gather(dy, v.Args[1], Axis.Of(v)), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0), Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 4, 0, 0, 6, 8), Grad2: true},
+			{Types: types(floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0), Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 4, 0, 0, 6, 8)},
 			{Types: types(floats(2, 3), ints(3)), Attrs: settings(Axis.Is(1), Extent.Is(loop.N(2))), In: data(count(6), row(1, 1, 0)), Want: row(2, 1, 5, 7)},
 			{Types: types(floats(3, 2), ints(2)), Attrs: settings(Axis.Is(0), Extent.Is(loop.N(3))), Err: "f32[3, 2] does not have the axes of i32[2] from axis 0 on"},
 		},
@@ -180,8 +180,8 @@ func init() {
 			return []*ir.Value{dz, On(b).Gather(dz, v.Args[2], Axis.Of(v)), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(3, 2), floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 5, 2, 3, 10, 13), Grad2: true},
-			{Types: types(floats(2, 2), floats(2, 3), ints(3)), Attrs: settings(Axis.Is(1)), In: data(row(0, 0, 0, 0), count(6), row(1, 1, 0)), Want: row(2, 1, 5, 7), Grad2: true},
+			{Types: types(floats(3, 2), floats(3, 2), ints(3)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(1, 2, 3, 4, 5, 6), row(2, 0, 2)), Want: row(3, 5, 2, 3, 10, 13)},
+			{Types: types(floats(2, 2), floats(2, 3), ints(3)), Attrs: settings(Axis.Is(1)), In: data(row(0, 0, 0, 0), count(6), row(1, 1, 0)), Want: row(2, 1, 5, 7)},
 			{Types: types(floats(3, 2), floats(2, 2), ints(3)), Attrs: settings(Axis.Is(0)), Err: "operand dy is f32[2, 2], want f32[3, 2]"},
 		},
 	})
@@ -205,7 +205,7 @@ func init() {
 			return []*ir.Value{On(b).PutAlong(dy, v.Args[1], axis, v.Arg(0).Shape[axis]), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(2, 3), ints(2, 2)), Attrs: settings(Axis.Is(1)), In: data(count(6), row(2, 2, 0, 1)), Want: row(2, 2, 3, 4), Grad2: true},
+			{Types: types(floats(2, 3), ints(2, 2)), Attrs: settings(Axis.Is(1)), In: data(count(6), row(2, 2, 0, 1)), Want: row(2, 2, 3, 4)},
 			{Types: types(floats(2, 3), ints(1, 3)), Attrs: settings(Axis.Is(0)), In: data(count(6), row(1, 0, 1)), Want: row(3, 1, 5)},
 			{Types: types(floats(2, 3), ints(3, 2)), Attrs: settings(Axis.Is(1)), Err: "f32[2, 3] and i32[3, 2] differ in axis 0"},
 			{Types: types(floats(2, 3), ints(2)), Attrs: settings(Axis.Is(1)), Err: "f32[2, 3] and i32[2] differ in rank"},
@@ -235,7 +235,7 @@ func init() {
 			return []*ir.Value{On(b).TakeAlong(dy, v.Args[1], Axis.Of(v)), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(2, 2), ints(2, 2)), Attrs: settings(Axis.Is(1), Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4), row(2, 2, 0, 1)), Want: row(0, 0, 3, 3, 4, 0), Grad2: true},
+			{Types: types(floats(2, 2), ints(2, 2)), Attrs: settings(Axis.Is(1), Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4), row(2, 2, 0, 1)), Want: row(0, 0, 3, 3, 4, 0)},
 			{Types: types(floats(2, 2), ints(2, 3)), Attrs: settings(Axis.Is(1), Extent.Is(loop.N(3))), Err: "f32[2, 2] and i32[2, 3] have different shapes"},
 		},
 	})
@@ -274,7 +274,7 @@ func init() {
 			return out
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(2, 3, 2), ints(2), ints(2)), Attrs: settings(Axes.Is([]int{0, 1})), In: data(count(12), row(1, 0), row(2, 1)), Want: row(10, 11, 2, 3), Grad2: true},
+			{Types: types(floats(2, 3, 2), ints(2), ints(2)), Attrs: settings(Axes.Is([]int{0, 1})), In: data(count(12), row(1, 0), row(2, 1)), Want: row(10, 11, 2, 3)},
 			{Types: types(floats(2, 3, 2), ints(), ints()), Attrs: settings(Axes.Is([]int{0, 2})), In: data(count(12), row(1), row(0)), Want: row(6, 8, 10)},
 			{Types: types(floats(2, 3), ints(2)), Attrs: settings(Axes.Is([]int{1})), In: data(count(6), row(1, 0)), Want: row(1, 4, 0, 3)},
 			{Types: types(floats(2, 3), ints(2), ints(3)), Attrs: settings(Axes.Is([]int{0, 1})), Err: "indices have different shapes: i32[2] and i32[3]"},
@@ -320,7 +320,7 @@ func init() {
 		},
 		Samples: []ir.Sample{
 			{Types: types(floats(3, 2), ints(3), ints(3)), Attrs: settings(Axes.Is([]int{0, 1}), Shape.Is(dims(2, 2, 2))),
-				In: data(row(1, 2, 3, 4, 5, 6), row(1, 0, 1), row(0, 1, 0)), Want: row(0, 0, 3, 4, 6, 8, 0, 0), Grad2: true},
+				In: data(row(1, 2, 3, 4, 5, 6), row(1, 0, 1), row(0, 1, 0)), Want: row(0, 0, 3, 4, 6, 8, 0, 0)},
 			{Types: types(floats(3, 2), ints(3), ints(3)), Attrs: settings(Axes.Is([]int{0, 1}), Shape.Is(dims(2, 2))), Err: "operand dy is f32[3, 2], want f32[3]"},
 		},
 	})
@@ -343,7 +343,7 @@ func init() {
 			return []*ir.Value{g.Select(g.Broadcast(ok, rows.Type.Shape, 0), rows, g.Like(rows, 0)), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(4, 2), ints(4)), Attrs: settings(Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4, 5, 6, 7, 8), row(2, 0, 2, -1)), Want: row(3, 4, 0, 0, 6, 8), Grad2: true},
+			{Types: types(floats(4, 2), ints(4)), Attrs: settings(Extent.Is(loop.N(3))), In: data(row(1, 2, 3, 4, 5, 6, 7, 8), row(2, 0, 2, -1)), Want: row(3, 4, 0, 0, 6, 8)},
 			{Types: types(ints(3), ints(3)), Attrs: settings(Extent.Is(loop.N(2))), In: data(row(1, 2, 3), row(1, 1, 5)), Want: row(0, 3)},
 			{Types: types(floats(4, 2), ints(3)), Attrs: settings(Extent.Is(loop.N(3))), Err: "operand seg is i32[3], want i32[4]"},
 			{Types: types(floats(), ints(3)), Attrs: settings(Extent.Is(loop.N(3))), Err: "operand x is f32, want rows"},
@@ -374,7 +374,7 @@ func init() {
 			return []*ir.Value{g.Select(hit, g.Gather(part, seg, 0), g.Like(x, 0)), nil}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(4, 2), ints(4)), Attrs: settings(Extent.Is(loop.N(3))), In: data(row(-1, 2, -3, 4, -5, 6, 7, 8), row(2, 0, 2, -1)), Want: row(-3, 4, 0, 0, -1, 6), Grad2: true},
+			{Types: types(floats(4, 2), ints(4)), Attrs: settings(Extent.Is(loop.N(3))), In: data(row(-1, 2, -3, 4, -5, 6, 7, 8), row(2, 0, 2, -1)), Want: row(-3, 4, 0, 0, -1, 6)},
 			{Types: types(floats(2), ints(2)), Attrs: settings(Extent.Is(loop.N(1))), In: data(row(math.Inf(-1), math.NaN()), row(0, 0)), Want: row(math.Inf(-1)), NoGrad: "NaN"},
 			{Types: types(floats(4, 2), ints(3)), Attrs: settings(Extent.Is(loop.N(3))), Err: "operand seg is i32[3], want i32[4]"},
 		},

@@ -38,7 +38,7 @@ func init() {
 		},
 		Grad: func(b *ir.Builder, v, dy *ir.Value) []*ir.Value { return []*ir.Value{dy, dy} },
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(1.25, -0.5), Grad2: true},
+			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(1.25, -0.5)},
 			{Types: i3, In: data(row(1, -2, math.MaxInt32), row(4, 5, 1)), Want: row(5, 3, math.MinInt32)},
 			{Types: types(bools(3), bools(3)), Err: "operand x is bool[3], want f32 or i32"},
 		}, mixed...),
@@ -60,7 +60,7 @@ func init() {
 		},
 		Grad: func(b *ir.Builder, v, dy *ir.Value) []*ir.Value { return []*ir.Value{dy, On(b).Neg(dy)} },
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(0.75, -4.5), Grad2: true},
+			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(0.75, -4.5)},
 			{Types: i3, In: data(row(1, -2, math.MinInt32), row(4, 5, 1)), Want: row(-3, -7, math.MaxInt32)},
 		}, mixed...),
 	})
@@ -73,7 +73,7 @@ func init() {
 			return []*ir.Value{g.Mulz(dy, v.Args[1]), g.Mulz(dy, v.Args[0])}
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1.5, -2.5), row(0.25, 2)), Want: row(0.375, -5), Grad2: true},
+			{Types: f2, In: data(row(1.5, -2.5), row(0.25, 2)), Want: row(0.375, -5)},
 			{Types: i3, In: data(row(3, -2, 1<<30), row(4, 5, 2)), Want: row(12, -10, math.MinInt32)},
 		}, mixed...),
 	})
@@ -101,7 +101,7 @@ func init() {
 			return []*ir.Value{g.Mulz(dy, v.Args[1]), g.Mulz(v.Args[0], dy)}
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1.5, -2.5), row(0.25, 2)), Want: row(0.375, -5), Grad2: true},
+			{Types: f2, In: data(row(1.5, -2.5), row(0.25, 2)), Want: row(0.375, -5)},
 			{Types: types(floats(3), floats(3)), In: data(row(0, 0, 2), row(math.Inf(1), math.NaN(), math.Inf(-1))),
 				Want: row(0, 0, math.Inf(-1)), NoGrad: "infinite slopes"},
 			{Types: i3, Err: "operand x is i32[3], want f32"},
@@ -130,7 +130,7 @@ func init() {
 			return []*ir.Value{dx, g.Neg(g.Mulz(dx, v))}
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1.5, -3), row(0.25, 2)), Want: row(6, -1.5), Grad2: true},
+			{Types: f2, In: data(row(1.5, -3), row(0.25, 2)), Want: row(6, -1.5)},
 			{Types: f2, In: data(row(1, -1), row(0, 0)), Want: row(math.Inf(1), math.Inf(-1)), NoGrad: "a pole"},
 			{Types: types(ints(5), ints(5)), In: data(row(7, -7, 7, -7, 3), row(2, 2, -2, -2, 0)), Want: row(3, -4, -4, 3, 0)},
 		}, mixed...),
@@ -143,7 +143,7 @@ func init() {
 			return []*ir.Value{dy, g.Neg(g.Mulz(dy, g.Floor(g.Div(v.Args[0], v.Args[1]))))}
 		},
 		Samples: append([]ir.Sample{
-			{Types: types(floats(4), floats(4)), In: data(row(5.5, -5.5, 5.5, -5.5), row(2, 2, -2, -2)), Want: row(1.5, 0.5, -0.5, -1.5), Grad2: true},
+			{Types: types(floats(4), floats(4)), In: data(row(5.5, -5.5, 5.5, -5.5), row(2, 2, -2, -2)), Want: row(1.5, 0.5, -0.5, -1.5)},
 			{Types: types(ints(5), ints(5)), In: data(row(7, -7, 7, -7, 3), row(2, 2, -2, -2, 0)), Want: row(1, 1, -1, -1, 0)},
 		}, mixed...),
 	})
@@ -154,7 +154,7 @@ func init() {
 			return shared(On(b), On(b).Less(v.Args[0], v.Args[1]), v, dy)
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(0.25, -2.5), Grad2: true},
+			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(0.25, -2.5)},
 			{Types: types(floats(3), floats(3)), In: data(row(math.NaN(), 1, 0), row(1, math.NaN(), math.Copysign(0, -1))),
 				Want: row(1, math.NaN(), math.Copysign(0, -1)), NoGrad: "NaN and a tie"},
 			{Types: i3, In: data(row(1, -2, 3), row(4, 5, -6)), Want: row(1, -2, -6)},
@@ -167,7 +167,7 @@ func init() {
 			return shared(On(b), On(b).Less(v.Args[1], v.Args[0]), v, dy)
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(1, 2), Grad2: true},
+			{Types: f2, In: data(row(1, -2.5), row(0.25, 2)), Want: row(1, 2)},
 			{Types: types(floats(3), floats(3)), In: data(row(math.NaN(), 1, 0), row(1, math.NaN(), math.Copysign(0, -1))),
 				Want: row(1, math.NaN(), math.Copysign(0, -1)), NoGrad: "NaN and a tie"},
 			{Types: i3, In: data(row(1, -2, 3), row(4, 5, -6)), Want: row(4, 5, 3)},
@@ -208,7 +208,7 @@ func init() {
 			return []*ir.Value{g.Mulz(dy, slope), g.Mulz(dy, g.Select(flat, zero, g.Mul(v, g.Log(x))))}
 		},
 		Samples: append([]ir.Sample{
-			{Types: f2, In: data(row(4, 0.25), row(1.5, -0.5)), Want: row(8, 2), Grad2: true},
+			{Types: f2, In: data(row(4, 0.25), row(1.5, -0.5)), Want: row(8, 2)},
 			{Types: types(floats(4), floats(4)), In: data(row(-2, 0, -3, 0), row(3, 0, 0.5, -1)), Want: row(-8, 1, math.NaN(), math.Inf(1)), NoGrad: "no slope to y for x <= 0"},
 			{Types: i3, Err: "operand x is i32[3], want f32"},
 		}, mixed[:1]...),
@@ -224,7 +224,7 @@ func init() {
 		},
 		Grad: func(b *ir.Builder, v, dy *ir.Value) []*ir.Value { return []*ir.Value{On(b).Neg(dy)} },
 		Samples: []ir.Sample{
-			{Types: types(floats(3)), In: data(row(1, -2.5, 0)), Want: row(-1, 2.5, math.Copysign(0, -1)), Grad2: true},
+			{Types: types(floats(3)), In: data(row(1, -2.5, 0)), Want: row(-1, 2.5, math.Copysign(0, -1))},
 			{Types: types(ints(2)), In: data(row(1, -2)), Want: row(-1, 2)},
 			{Types: types(bools(2)), Err: "operand x is bool[2], want f32 or i32"},
 		},
@@ -245,7 +245,7 @@ func init() {
 			return []*ir.Value{On(b).Mulz(dy, On(b).Sign(v.Args[0]))}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(2)), In: data(row(1, -2.5)), Want: row(1, 2.5), Grad2: true},
+			{Types: types(floats(2)), In: data(row(1, -2.5)), Want: row(1, 2.5)},
 			{Types: types(ints(2)), In: data(row(1, -2)), Want: row(1, 2)},
 			{Types: types(bools(2)), Err: "operand x is bool[2], want f32 or i32"},
 		},
@@ -270,7 +270,7 @@ func init() {
 			return []*ir.Value{g.Mulz(dy, g.Add(v.Args[0], v.Args[0]))}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(3)), In: data(row(1, -2.5, 0)), Want: row(1, 6.25, 0), Grad2: true},
+			{Types: types(floats(3)), In: data(row(1, -2.5, 0)), Want: row(1, 6.25, 0)},
 			{Types: types(ints(2)), In: data(row(4, -2)), Want: row(16, 4)},
 			{Types: types(bools(2)), Err: "operand x is bool[2], want f32 or i32"},
 		},
@@ -286,7 +286,7 @@ func init() {
 			return []*ir.Value{g.Neg(g.Mulz(dy, g.Square(v)))}
 		},
 		Samples: []ir.Sample{
-			{Types: types(floats(2)), In: data(row(4, -0.5)), Want: row(0.25, -2), Grad2: true},
+			{Types: types(floats(2)), In: data(row(4, -0.5)), Want: row(0.25, -2)},
 			{Types: types(floats(1)), In: data(row(0)), Want: row(math.Inf(1)), NoGrad: "a pole"},
 			{Types: types(ints(2)), Err: "operand x is i32[2], want f32"},
 		},
