@@ -2,6 +2,7 @@ package codegen
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,18 +64,18 @@ func (b *binder) sym(n string) string {
 func (b *binder) dim(d loop.Dim) string { return dimExpr(d, b.sym, false) }
 
 // source says where a symbol comes from: an axis of an argument that is there.
-func (b *binder) source(bind loop.Bind) (arg, axis int, ok bool) {
+func (b *binder) source(bind loop.Bind) (loop.Bind, bool) {
 	if !b.absent[bind.Arg] {
-		return bind.Arg, bind.Axis, true
+		return bind, true
 	}
 	for i, a := range b.e.Args {
 		for k, d := range a.Shape {
 			if !b.absent[i] && d.Eq(loop.Sym(bind.Sym)) {
-				return i, k, true
+				return loop.Bind{Sym: bind.Sym, Arg: i, Axis: k}, true
 			}
 		}
 	}
-	return 0, 0, false
+	return bind, false
 }
 
 // checks prints the checks of all arguments that are there.
@@ -82,20 +83,21 @@ func (b *binder) checks() {
 	type place struct{ arg, axis int }
 	binds := map[place]bool{}
 	for _, d := range b.e.Dims {
-		arg, axis, ok := b.source(d)
+		d, ok := b.source(d)
 		if !ok {
 			b.err = fmt.Errorf("%s: nothing but a carried argument says what %s is", b.e.Name, d.Sym)
 			return
 		}
-		if axis < 0 {
-			b.syms[d.Sym] = b.vars[arg]
+		if d.Axis < 0 {
+			v := b.vars[d.Arg]
+			b.syms[d.Sym] = v
 			b.line("if %s < 0 {\nreturn %sneed(%s, %q, runtime.DimValue{Name: %q, Value: %s})\n}",
-				b.vars[arg], b.fail, b.fn, d.Sym+" >= 0", d.Sym, b.vars[arg])
+				v, b.fail, b.fn, d.Sym+" >= 0", d.Sym, v)
 			b.g.uses["need"] = true
 			continue
 		}
 		b.syms[d.Sym] = b.names.pick(d.Sym)
-		binds[place{arg, axis}] = true
+		binds[place{d.Arg, d.Axis}] = d.Times == 0
 	}
 	for i, a := range b.e.Args {
 		if b.absent[i] || a.IsDim || a.Default != nil || len(a.Shape) == 0 {
@@ -169,18 +171,29 @@ func (b *binder) need(n loop.Need) {
 // declarations binds the symbols that the body mentions.
 func (b *binder) declarations() string {
 	var names, values []string
-	for _, d := range b.e.Dims {
-		arg, axis, ok := b.source(d)
-		if !ok || axis < 0 || !b.used[d.Sym] {
-			continue
+	solved := ""
+	for _, d := range slices.Backward(b.e.Dims) { // what is solved uses those before it
+		if d, ok := b.source(d); ok && d.Axis >= 0 && d.Times > 0 && b.used[d.Sym] {
+			n := extent(b.vars[d.Arg], len(b.e.Args[d.Arg].Shape), d.Axis)
+			if !d.Rest.Is(0) {
+				n += " - " + dimExpr(d.Rest, b.sym, true)
+			}
+			if d.Times > 1 {
+				n = fmt.Sprintf("runtime.FloorDiv(%s, %d)", n, d.Times)
+			}
+			solved = fmt.Sprintf("%s := %s\n", b.syms[d.Sym], n) + solved
 		}
-		names = append(names, b.syms[d.Sym])
-		values = append(values, extent(b.vars[arg], len(b.e.Args[arg].Shape), axis))
+	}
+	for _, d := range b.e.Dims {
+		if d, ok := b.source(d); ok && d.Axis >= 0 && d.Times == 0 && b.used[d.Sym] {
+			names = append(names, b.syms[d.Sym])
+			values = append(values, extent(b.vars[d.Arg], len(b.e.Args[d.Arg].Shape), d.Axis))
+		}
 	}
 	if len(names) == 0 {
-		return ""
+		return solved
 	}
-	return strings.Join(names, ", ") + " := " + strings.Join(values, ", ") + "\n"
+	return strings.Join(names, ", ") + " := " + strings.Join(values, ", ") + "\n" + solved
 }
 
 // inputs gives every argument its slice: tensors their own, scalars a slot of

@@ -3,6 +3,7 @@ package docs
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,40 @@ func TestLanguage(t *testing.T) {
 			}
 			assert.Equal(t, want, got)
 		})
+	}
+}
+
+// TestLibrary compares the names that language.md lists with the library.
+func TestLibrary(t *testing.T) {
+	text, err := os.ReadFile("language.md")
+	require.NoError(t, err)
+	word := regexp.MustCompile(`[A-Za-z]\w*`)
+	lists := map[string]string{"prelude": "- without import:"}
+	for _, name := range dsl.StdNames() {
+		if lists[name] == "" {
+			lists[name] = "- `import \"" + name + "\"`:"
+		}
+	}
+	for name, head := range lists {
+		_, list, ok := strings.Cut(string(text), "\n"+head)
+		require.True(t, ok, "language.md has no list of %s", name)
+		list, _, _ = strings.Cut(list, "\n-")
+		list, _, _ = strings.Cut(list, "\n\n")
+		listed := word.FindAllString(list, -1)
+		listed = slices.DeleteFunc(listed, func(w string) bool { return w == "and" || w == "for" || w == "matrices" })
+		src, _ := dsl.Std(name)
+		f, ds := dsl.Parse(name+".lm", src)
+		require.Empty(t, ds)
+		var declared []string
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *dsl.FuncDecl:
+				declared = append(declared, d.Name.Text)
+			case *dsl.LayerDecl:
+				declared = append(declared, d.Name.Text)
+			}
+		}
+		assert.ElementsMatch(t, declared, listed, "language.md lists %s", name)
 	}
 }
 

@@ -1,8 +1,6 @@
 package reference
 
 import (
-	"bytes"
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -20,8 +18,9 @@ import (
 	"github.com/lmc-lang/lmc/dsl/check"
 )
 
-// TestExamplesBuild makes packages of all models of all examples; vet and the
-// Go compiler accept them.
+// TestExamplesBuild makes packages of all models of all examples, at full size;
+// vet, the Go compiler and its assembler accept them, and docs/size.md says how
+// large they are.
 func TestExamplesBuild(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles large models")
@@ -31,6 +30,7 @@ func TestExamplesBuild(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, texts)
 	var packages []*compiled
+	var rows []*sizeRow
 	for _, name := range texts {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
@@ -50,7 +50,7 @@ func TestExamplesBuild(t *testing.T) {
 				c, err := compile(m, codegen.Options{Tests: true})
 				if assert.NoError(t, err) {
 					packages = append(packages, c)
-					t.Logf("%-11s %-11s %s", f.Package.Text, l.Name.Text, size(c, time.Since(start)))
+					rows = append(rows, newSizeRow(c, strings.TrimSuffix(filepath.Base(name), ".lm"), l.Name.Text, time.Since(start)))
 				}
 			})
 		}
@@ -58,24 +58,10 @@ func TestExamplesBuild(t *testing.T) {
 	mod := newModule(t, packages...)
 	out, err := mod.command(nil, "vet", "./...").CombinedOutput()
 	assert.NoError(t, err, "%s", tail(out))
-}
-
-// size says how large a model is and how large what was made of it.
-func size(c *compiled, took time.Duration) string {
-	parameters, lines, code := 0, 0, 0
-	for _, w := range c.program.API.Weights {
-		if !w.State {
-			parameters += w.Len()
-		}
+	for i, r := range rows {
+		r.build(t, mod, packages[i])
 	}
-	for _, f := range c.files {
-		n := bytes.Count(f.Data, []byte("\n"))
-		lines += n
-		if !strings.HasPrefix(f.Name, "tables") {
-			code += n
-		}
-	}
-	return fmt.Sprintf("%13d parameters %7d lines, %6d without tables %6d ms, arena %v", parameters, lines, code, took.Milliseconds(), c.program.Arena[0])
+	checkSizes(t, rows)
 }
 
 // TestExampleLayers: the lines of GPT-2 with 48 layers are those with 2, but for

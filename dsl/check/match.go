@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/lmc-lang/lmc/dsl"
+	"github.com/lmc-lang/lmc/ir/loop"
 )
 
 // match checks the arguments against the declared types, binds the dims that
@@ -36,6 +37,8 @@ func (c *checker) match(a *activation, sc *scope, params []*dsl.Param, slots []*
 		} else if p.Type.Dims != nil {
 			c.bindDims(a, p, tensor{}, slots[i])
 		}
+	}
+	for c.solveDims(a, params, vals) {
 	}
 	for i, p := range params {
 		t, ok := vals[i].(tensor)
@@ -203,6 +206,50 @@ func (c *checker) bindDims(a *activation, p *dsl.Param, t tensor, s *argument) {
 			a.dims[name] = t.dims[from[i]]
 		}
 	}
+}
+
+// solveDims binds a free dim that is the only unknown of an axis such as 2*T + 1.
+// It returns false if there is none.
+func (c *checker) solveDims(a *activation, params []*dsl.Param, vals []value) bool {
+	for i, p := range params {
+		t, ok := vals[i].(tensor)
+		if !ok || p.Type.Dims == nil {
+			continue
+		}
+		from, _, ok := axes(p.Type.Dims, len(t.dims))
+		if !ok {
+			continue
+		}
+		for k, e := range p.Type.Dims {
+			unknown := map[string]bool{}
+			dsl.Walk(e, func(n dsl.Node) bool {
+				if x, is := n.(dsl.Expr); is {
+					if name, is := c.free(a, x); is {
+						unknown[name] = true
+					}
+				}
+				return true
+			})
+			if len(unknown) != 1 {
+				continue
+			}
+			name := sortedKeys(unknown)[0]
+			a.dims[name] = plain(loop.Sym("?"))
+			var d dim
+			known := c.quietly(func() { c.within(a, nil, func() { d = c.dim(e) }) })
+			delete(a.dims, name)
+			if !known {
+				continue
+			}
+			if times, rest, ok := multiple(d.Dim, "?"); ok {
+				if n, exact := t.dims[from[k]].Sub(rest).Div(loop.N(times)); exact {
+					a.dims[name] = plain(n)
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func areWanted(n int, dims []dsl.Expr) string {

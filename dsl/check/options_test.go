@@ -68,7 +68,7 @@ func TestSignature(t *testing.T) {
 		needs = append(needs, n.Text)
 	}
 	assert.Equal(t, []string{"B >= 1", "T >= 1", "T <= 8"}, needs)
-	assert.Equal(t, "[{B 0 0} {T 1 0}]", sprint(e.Dims))
+	assert.Equal(t, "[{B 0 0 0 0} {T 1 0 0 0}]", sprint(e.Dims))
 	s := api.Trainers[0]
 	assert.Equal(t, "[{1 1}]", sprint(s.Carried))
 	assert.Equal(t, "LR", s.Options[0].Name)

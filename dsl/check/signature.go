@@ -29,6 +29,17 @@ func (c *checker) signature(a *activation, out *compiled) {
 			}
 		}
 	}
+	for more := true; more; {
+		more = false
+		for i, p := range e.args {
+			for k, d := range p.Shape {
+				if s, times, rest, ok := solve(d, bound); ok {
+					bound[s], more = true, true
+					api.Dims = append(api.Dims, loop.Bind{Sym: s, Arg: i, Axis: k, Times: times, Rest: rest})
+				}
+			}
+		}
+	}
 	unbound := map[string]bool{}
 	note := func(d loop.Dim) {
 		for _, s := range d.Syms() {
@@ -53,6 +64,30 @@ func (c *checker) signature(a *activation, out *compiled) {
 	}
 	api.Need = c.needsOf(a, bound)
 	api.Ranges = e.inside
+}
+
+// solve finds the one symbol of d that is not bound yet, if d is times*symbol +
+// rest.
+func solve(d loop.Dim, bound map[string]bool) (sym string, times int, rest loop.Dim, ok bool) {
+	for _, s := range d.Syms() {
+		if !bound[s] {
+			if sym != "" {
+				return "", 0, rest, false
+			}
+			sym = s
+		}
+	}
+	if sym != "" {
+		times, rest, ok = multiple(d, sym)
+	}
+	return sym, times, rest, ok
+}
+
+// multiple writes d as times*sym + rest, times > 0, if it is of that form.
+func multiple(d loop.Dim, sym string) (times int, rest loop.Dim, ok bool) {
+	rest = d.Subst(map[string]loop.Dim{sym: loop.N(0)})
+	times, _ = d.Subst(map[string]loop.Dim{sym: loop.N(1)}).Sub(rest).Const()
+	return times, rest, times > 0 && d.Eq(loop.Sym(sym).MulN(times).Add(rest))
 }
 
 // needsOf lists the conditions that are checked when the entry is called.

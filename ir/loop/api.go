@@ -89,11 +89,14 @@ type Entry struct {
 }
 
 // A Bind says that symbol Sym is the extent of axis Axis of argument Arg, or
-// the value of the dim argument Arg if Axis is -1.
+// the value of the dim argument Arg if Axis is -1. If Times is not 0, the extent
+// is Times*Sym + Rest, where Rest is made of symbols that were bound before.
 type Bind struct {
-	Sym  string
-	Arg  int
-	Axis int
+	Sym   string
+	Arg   int
+	Axis  int
+	Times int
+	Rest  Dim
 }
 
 // A Need is the condition Expr >= 0, shown to users as Text.
