@@ -14,10 +14,20 @@ import (
 )
 
 // A cost is what the calls of one kernel do in one call of a workload.
-type cost struct{ calls, flops, bytes float64 }
+type cost struct {
+	calls, flops, bytes float64
+	pieces, grain       int // of the grid of a call; 1 if it has none
+}
 
-// costs are those of all kernels of a workload, by the kernel's name.
-func (m *module) costs(w *workload) map[string]cost {
+// on is the time that a call takes on so many cores, of that on one.
+func (c cost) on(cores int) float64 {
+	n := max(c.pieces, 1)
+	cores = max(1, min(cores, n/max(c.grain, 1)))
+	return float64((n+cores-1)/cores) / float64(n)
+}
+
+// costs are those of all kernels of a workload for a target, by the kernel's name.
+func (m *module) costs(w *workload, target string) map[string]cost {
 	p := m.programs[w.uses[0]]
 	env := map[string]int{}
 	maps.Copy(env, sources[w.uses[0]].dims)
@@ -26,23 +36,23 @@ func (m *module) costs(w *workload) map[string]cost {
 	times := float64(max(1, w.calls))
 	for _, e := range p.API.Entries {
 		if e.Name == w.fn {
-			addCosts(out, e.Proc, times, env)
+			addCosts(out, e.Proc, target, times, env)
 		}
 	}
 	for _, t := range p.API.Trainers {
 		switch {
 		case t.Name != w.fn:
 		case t.Direct != nil:
-			addCosts(out, t.Direct.Proc, times, env)
+			addCosts(out, t.Direct.Proc, target, times, env)
 		default:
-			addCosts(out, t.Loss.Proc, times, env)
-			addCosts(out, t.Apply, times, env)
+			addCosts(out, t.Loss.Proc, target, times, env)
+			addCosts(out, t.Apply, target, times, env)
 		}
 	}
 	return out
 }
 
-func addCosts(out map[string]cost, p *loop.Proc, times float64, env map[string]int) {
+func addCosts(out map[string]cost, p *loop.Proc, target string, times float64, env map[string]int) {
 	value := func(d loop.Dim) float64 {
 		n, _ := d.Eval(env)
 		return float64(n)
@@ -54,11 +64,24 @@ func addCosts(out map[string]cost, p *loop.Proc, times float64, env map[string]i
 			c.calls += times
 			c.flops += times * value(s.Kernel.Cost.FLOPs)
 			c.bytes += times * value(s.Kernel.Cost.Bytes)
+			if g := gridOf(s.Kernel, target); g != nil {
+				c.pieces, c.grain = int(value(g.N)), int(value(g.Grain))
+			}
 			out[s.Kernel.Name] = c
 		case *loop.Loop:
-			addCosts(out, s.Body, times*value(s.N), env)
+			addCosts(out, s.Body, target, times*value(s.N), env)
 		}
 	}
+}
+
+// gridOf is the grid of the form of k that runs on target.
+func gridOf(k *loop.Kernel, target string) *loop.Grid {
+	for _, n := range k.Native {
+		if n.Target.Name == target {
+			return n.Grid
+		}
+	}
+	return k.Grid
 }
 
 // A hot function is a line of a profile.
@@ -96,7 +119,7 @@ func (m *module) report(w *workload, r *result, file string, l *limits, o option
 	if err != nil {
 		return err
 	}
-	costs := m.costs(w)
+	costs := m.costs(w, r.Kernels)
 	merged, rest, portable := map[string]float64{}, map[string]float64{}, map[string]bool{}
 	for _, h := range hots {
 		if k, native := kernelOf(h.name, costs); k != "" {
@@ -107,7 +130,7 @@ func (m *module) report(w *workload, r *result, file string, l *limits, o option
 		}
 	}
 	tw := tabwriter.NewWriter(os.Stdout, 8, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "\tms\tof time\tcalls\tGFLOP\tGF/s\tof peak\tMB\tGB/s\t  function")
+	fmt.Fprintln(tw, "\tms\tof time\tcalls\tGFLOP\tGF/s\tof peak\tMB\tGB/s\tpieces\t  function")
 	n := 0
 	for _, name := range byShare(merged) {
 		if n++; n > o.top || merged[name] < 0.001 {
@@ -122,7 +145,7 @@ func (m *module) report(w *workload, r *result, file string, l *limits, o option
 		if portable[name] && r.Kernels != "portable" {
 			name += " (portable)"
 		}
-		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t  %s\n", digits(ms), 100*share, c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, name)
+		fmt.Fprintf(tw, "\t%s\t%.1f%%\t%.0f\t%.3g\t%.1f\t%s\t%.3g\t%.1f\t%d\t  %s\n", digits(ms), 100*share, c.calls, c.flops/1e9, c.flops/ms/1e6, peak, c.bytes/1e6, c.bytes/ms/1e6, max(c.pieces, 1), name)
 	}
 	for i, name := range byShare(rest) {
 		if i >= 4 || rest[name] < 0.01 {
@@ -130,7 +153,24 @@ func (m *module) report(w *workload, r *result, file string, l *limits, o option
 		}
 		fmt.Fprintf(tw, "\t%s\t%.1f%%\t\t\t\t\t\t\t  %s\n", digits(r.time(o)*rest[name]*float64(l.cores)), 100*rest[name], name)
 	}
-	return tw.Flush()
+	if err := tw.Flush(); err != nil {
+		return err
+	}
+	fmt.Print("    speed-up that the grids allow:")
+	for _, cores := range []int{2, 4, 8, 16, 64} {
+		kernels, all := 0.0, 0.0
+		for name, share := range merged {
+			kernels += share * costs[name].on(cores)
+			all += share
+		}
+		for _, share := range rest {
+			kernels += share
+			all += share
+		}
+		fmt.Printf("  %.2f on %d cores", all/kernels, cores)
+	}
+	fmt.Println()
+	return nil
 }
 
 // kernelOf is the kernel that a function belongs to, if any, and whether it is

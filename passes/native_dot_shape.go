@@ -27,7 +27,10 @@ const (
 	inPlace    = 80   // rows below which copying the vector operand does not pay
 	dotRows    = 24   // the same where its columns are not contiguous
 	tileSums   = 1 << 15
+	worthPiece = 8_000_000 // operations below which more pieces are not worth their copies
 	unknown    = 1 << 30
+
+	enoughPieces = 16
 )
 
 // constant is d, or unknown.
@@ -51,8 +54,8 @@ func (g *gemm) count(letters []rune) int {
 	return n
 }
 
-// chooseShape cuts the work: pieces of the grid that are worth a panel, tiles
-// that fill the registers.
+// chooseShape cuts the work: pieces of the grid that are worth a panel, as many
+// as keep several cores busy, and tiles that fill the registers.
 func (g *gemm) chooseShape() {
 	s := &g.shape
 	s.inside = g.rows
@@ -60,32 +63,66 @@ func (g *gemm) chooseShape() {
 		s.inside = s.inside[1:]
 	}
 	s.pack = g.operand[1-g.vector].computed || g.liesBadly()
-	if sums, per := g.count(g.sums), g.count(g.sums[1:]); per < unknown {
+	sums := 0
+	if all, per := g.count(g.sums), g.count(g.sums[1:]); per < unknown {
 		switch {
-		case s.pack && sums > sumsBlock:
-			s.sums = max(1, packedSums/per)
-		case sums > panelSums:
-			s.sums = max(1, sumsBlock/per)
+		case s.pack && all > sumsBlock:
+			sums = max(1, packedSums/per)
+		case all > panelSums:
+			sums = max(1, sumsBlock/per)
 		}
 	}
 	most := rowsBlock
-	if s.pack && s.sums == 0 {
+	if s.pack && sums == 0 {
 		most = rowsBlock / 2
 	}
-	rows := g.count(s.inside)
-	if rows > 2*most || s.pack && rows > most {
-		if rest := g.count(s.inside[1:]); rest < unknown {
-			s.block = max(1, most/rest)
-			if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
-				// Whole runs of the innermost part, if they fit.
-				p := g.parts[last]
-				if n := constant(g.partExtent(p[len(p)-1])); n <= s.block {
-					s.block -= s.block % n
-				}
-			}
-			rows = s.block * rest
+	// Fewer rows or columns of a piece cost more copies.
+	for _, less := range []struct{ rows, panels int }{{1, 4}, {2, 4}, {4, 4}, {4, 2}, {8, 2}} {
+		s.sums, s.block = sums, 0
+		g.chooseTile(g.cutRows(most / less.rows))
+		n := 0
+		s.group, n = g.panelsOfPiece(less.panels)
+		if n >= enoughPieces || g.flops(s.group) < 2*worthPiece {
+			return
 		}
 	}
+}
+
+// cutRows makes blocks of at most so many rows where a piece would have many
+// more, and returns how many it has.
+func (g *gemm) cutRows(most int) int {
+	s := &g.shape
+	rows := g.count(s.inside)
+	rest := 1
+	if len(s.inside) > 0 {
+		rest = g.count(s.inside[1:])
+	}
+	if rows <= most || rows <= 2*most && !s.pack && most == rowsBlock || rest == unknown {
+		return rows
+	}
+	s.block = max(1, most/rest)
+	if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
+		// Whole runs of the innermost part, or equal pieces of one.
+		p := g.parts[last]
+		n := constant(g.partExtent(p[len(p)-1]))
+		if n <= s.block {
+			s.block -= s.block % n
+		} else if n < unknown {
+			for d := s.block; d > s.block/2; d-- {
+				if n%d == 0 {
+					s.block = d
+					break
+				}
+			}
+		}
+	}
+	return s.block * rest
+}
+
+// chooseTile chooses what is copied and what the registers hold, for pieces of
+// so many rows.
+func (g *gemm) chooseTile(rows int) {
+	s := &g.shape
 	dynamic := len(s.inside) > 0 && g.count(s.inside) == unknown
 	s.few, s.many = dynamic || rows < g.least(), dynamic || rows >= g.least()
 	if s.pack || !g.contiguous(g.col) && !g.dotted() { // it cannot be read in place
@@ -110,7 +147,6 @@ func (g *gemm) chooseShape() {
 	}
 	aPanel := g.contiguous(g.col) && g.extent(g.col).Is(g.width()) && g.rowsFollow()
 	s.copy = s.many && !aPanel && !(rows < inPlace && g.contiguous(g.col))
-	s.group = g.panelsOfPiece()
 }
 
 // least is how many rows are worth a copy of a panel of the vector operand.
@@ -147,24 +183,38 @@ func (g *gemm) liesBadly() bool {
 	return false
 }
 
-// panelsOfPiece is how many panels a piece has: several where rows are packed
-// for all of them or where sums come in blocks, all if there are many pieces.
-func (g *gemm) panelsOfPiece() int {
+// panelsOfPiece is how many panels a piece has, and how many pieces there are:
+// several where rows are packed for all of them or where sums come in blocks,
+// all if there are many pieces, and not fewer than least.
+func (g *gemm) panelsOfPiece(least int) (panels, pieces int) {
 	s := &g.shape
 	n := constant(ceil(g.extent(g.col), g.width()))
-	blocked := s.sums > 0 && s.many && !s.few
-	if !blocked && !s.pack || n == unknown {
-		return 1
-	}
-	if blocked {
-		n = min(n, max(1, tileSums/(g.pieceRows()*g.width())))
-	}
 	others := g.count(g.batch) * g.count(g.rows[:len(g.rows)-len(s.inside)])
 	if s.block > 0 {
 		others *= constant(ceil(g.extent(s.inside[0]), s.block))
 	}
-	for n > 4 && others*constant(ceil(g.extent(g.col), n*g.width())) < 16 {
+	blocked := s.sums > 0 && s.many && !s.few
+	if !blocked && !s.pack || n == unknown {
+		return 1, others * n
+	}
+	if blocked {
+		n = min(n, max(1, tileSums/(g.pieceRows()*g.width())))
+	}
+	groups := func() int { return constant(ceil(g.extent(g.col), n*g.width())) }
+	for n > least && others*groups() < enoughPieces {
 		n = (n + 1) / 2
+	}
+	return n, others * groups()
+}
+
+// flops is how many operations a piece of so many panels takes.
+func (g *gemm) flops(panels int) int {
+	n := 2 * min(panels*g.width(), constant(g.extent(g.col)))
+	for _, k := range []int{g.pieceRows(), g.count(g.sums)} {
+		if k > unknown/n {
+			return unknown
+		}
+		n *= k
 	}
 	return n
 }

@@ -10,8 +10,12 @@ import (
 )
 
 // gridBlock is how many iterations of a loop over vectors are one piece of the
-// grid: lines of memory are written by one piece alone, those of bools too.
-const gridBlock = 64
+// grid: lines of memory are written by one piece alone, those of bools too. They
+// are fewer where there would be few pieces with much work each.
+const (
+	gridBlock  = 64
+	smallBlock = 32
+)
 
 // nativeDispatch is the cost of work that is worth giving to another goroutine:
 // about 4 microseconds in vectors.
@@ -46,7 +50,7 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	if len(f.Carry) > 0 || f.Step != 1 || f.From.Val != nil || f.To.Val != nil || !f.From.Dim.Is(0) {
 		return nil
 	}
-	if w, ok := nativeCost(k.Body).Const(); ok && w < 2*nativeDispatch || chosen[f] != nil && blocksOf(f.To.Dim).Is(1) {
+	if w, ok := nativeCost(k.Body).Const(); ok && w < 2*nativeDispatch || chosen[f] != nil && blocksOf(f.To.Dim, blockOf(f)).Is(1) {
 		return nil
 	}
 	each := f // each iteration of it is a piece, or each gridBlock
@@ -72,18 +76,20 @@ func nativeGrid(b *loop.Builder, parallel map[*loop.Val]bool, chosen map[*loop.F
 	}
 	lo, hi := b.NewVal(loop.Int, "lo"), b.NewVal(loop.Int, "hi")
 	k.Grid = &loop.Grid{Lo: lo, Hi: hi, N: f.To.Dim, Grain: loop.N(1)}
+	block := gridBlock
 	if c := chosen[f]; c != nil {
-		k.Grid.N = blocksOf(f.To.Dim)
+		block = blockOf(f)
+		k.Grid.N = blocksOf(f.To.Dim, block)
 		from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
-		k.Body = slices.Insert(k.Body, at, blockEnds(b, lo, hi, f.To.Dim, from, to)...)
-		c.multiple = blockMultiple(f)
+		k.Body = slices.Insert(k.Body, at, blockEnds(b, lo, hi, f.To.Dim, block, from, to)...)
+		c.multiple = blockMultiple(f, block)
 		f.From, f.To = loop.Bound{Val: from}, loop.Bound{Val: to}
 	} else {
 		f.From, f.To = loop.Bound{Val: lo}, loop.Bound{Val: hi}
 	}
 	cost := nativeCost(each.Body)
 	if chosen[each] != nil {
-		cost = cost.MulN(gridBlock)
+		cost = cost.MulN(block)
 	}
 	k.Grid.Grain = loop.N(nativeDispatch).FloorDiv(cost.AddN(1)).AddN(1)
 	return k.Grid
@@ -98,8 +104,8 @@ func nativeCost(body []loop.Stmt) ir.Dim {
 
 // blockMultiple is what the lengths of ranges of blocks of f are multiples of,
 // or 0.
-func blockMultiple(f *loop.For) int {
-	for n := gridBlock; n >= loop.Lanes; n /= 2 {
+func blockMultiple(f *loop.For, block int) int {
+	for n := block; n >= loop.Lanes; n /= 2 {
 		if multiple(f, n) {
 			return n
 		}
@@ -107,13 +113,22 @@ func blockMultiple(f *loop.For) int {
 	return 0
 }
 
-func blocksOf(n ir.Dim) ir.Dim { return n.AddN(gridBlock - 1).FloorDiv(loop.N(gridBlock)) }
+// blockOf is how many iterations of f, which runs over vectors, are a piece.
+func blockOf(f *loop.For) int {
+	n, ok := f.To.Dim.Const()
+	if cost, known := nativeCost(f.Body).Const(); ok && n < 4*gridBlock && known && cost*smallBlock > nativeDispatch {
+		return smallBlock
+	}
+	return gridBlock
+}
+
+func blocksOf(n ir.Dim, block int) ir.Dim { return n.AddN(block - 1).FloorDiv(loop.N(block)) }
 
 // blockEnds computes the iterations of the blocks [lo, hi) of n iterations.
-func blockEnds(b *loop.Builder, lo, hi *loop.Val, n ir.Dim, from, to *loop.Val) []loop.Stmt {
+func blockEnds(b *loop.Builder, lo, hi *loop.Val, n ir.Dim, block int, from, to *loop.Val) []loop.Stmt {
 	width, size, end := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 	return []loop.Stmt{
-		&loop.Instr{Op: loop.Size, Dst: width, Dim: loop.N(gridBlock)},
+		&loop.Instr{Op: loop.Size, Dst: width, Dim: loop.N(block)},
 		&loop.Instr{Op: loop.Size, Dst: size, Dim: n},
 		&loop.Instr{Op: loop.Mul, Dst: from, Args: []*loop.Val{lo, width}},
 		&loop.Instr{Op: loop.Mul, Dst: end, Args: []*loop.Val{hi, width}},
@@ -128,15 +143,15 @@ func cutInBlocks(b *loop.Builder, f *loop.For, chosen map[*loop.For]*choice) *lo
 	c := chosen[f]
 	delete(chosen, f)
 	chosen[&inner] = c
-	c.multiple = blockMultiple(f)
+	c.multiple = blockMultiple(f, gridBlock)
 	block, next, one := b.NewVal(loop.Int, "block"), b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 	from, to := b.NewVal(loop.Int, ""), b.NewVal(loop.Int, "")
 	body := []loop.Stmt{
 		&loop.Instr{Op: loop.Size, Dst: one, Dim: loop.N(1)},
 		&loop.Instr{Op: loop.Add, Dst: next, Args: []*loop.Val{block, one}},
 	}
-	body = append(body, blockEnds(b, block, next, f.To.Dim, from, to)...)
-	*f = loop.For{Var: block, To: loop.Bound{Dim: blocksOf(f.To.Dim)}, Step: 1, Body: append(body, &inner)}
+	body = append(body, blockEnds(b, block, next, f.To.Dim, gridBlock, from, to)...)
+	*f = loop.For{Var: block, To: loop.Bound{Dim: blocksOf(f.To.Dim, gridBlock)}, Step: 1, Body: append(body, &inner)}
 	inner.From, inner.To = loop.Bound{Val: from}, loop.Bound{Val: to}
 	return &inner
 }
