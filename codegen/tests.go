@@ -316,7 +316,7 @@ func Test$NameContinues(t *testing.T) {
 	if err := again.Load(&file); err != nil {
 		t.Fatal(err)
 	}
-	$reset for range $warm {
+	for range $warm {
 		if _, err := s.Step($args); err != nil {
 			unlessFinite(t, err)
 		}
@@ -328,6 +328,5 @@ func Test$NameContinues(t *testing.T) {
 		t.Error("after a checkpoint training goes another way")
 	}
 }`, "Name", t.Name, "setup", x.setup, "args", strings.Join(x.args, ", "), "short", g.short(),
-		"warm", fmt.Sprint(2*max(t.Accumulate, 1)), "runs", fmt.Sprint(max(t.Accumulate, 5)),
-		"reset", map[bool]string{true: "s.Reset()\n"}[len(t.Carried) > 0])
+		"warm", fmt.Sprint(2*max(t.Accumulate, 1)), "runs", fmt.Sprint(max(t.Accumulate, 5)))
 }

@@ -308,9 +308,19 @@ func New$Name(w *Weights, o $NameOptions) *$Name {
 // Steps is the number of updates done.
 func (s *$Name) Steps() int64 { return s.steps }
 
-// Options are the options with which the trainer was made, and the seed of a
-// checkpoint if one was loaded.
-func (s *$Name) Options() $NameOptions { return s.options }`,
+// Options are the options of the next step, with the seed of a checkpoint if one
+// was loaded.
+func (s *$Name) Options() $NameOptions { return s.options }
+
+// SetOptions changes the options of the steps to come.
+func (s *$Name) SetOptions(o $NameOptions) error {
+	if err := s.acquire("SetOptions"); err != nil {
+		return err
+	}
+	defer s.release()
+	s.options = o
+	return nil
+}`,
 		append(kv, "doc", commentText(doc), "gradsField", gradsField, "gradsInit", gradsInit, "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
 	g.kernelMethods(f, t.Name, "trainer")
 	lock := "s.w.guard.Hold()"

@@ -16,7 +16,7 @@ func (t *trainer) carry(f *file) {
 	if len(t.Carried) == 0 {
 		return
 	}
-	var swap, reset strings.Builder
+	var swap, reset, list strings.Builder
 	var names []string
 	for _, c := range t.Carried {
 		a := t.Loss.Args[c.Arg]
@@ -25,9 +25,20 @@ func (t *trainer) carry(f *file) {
 		if len(a.Shape) == 0 {
 			fmt.Fprintf(&swap, "s.%s = s.%sNext\n", n, n)
 			fmt.Fprintf(&reset, "s.%s = %s\n", n, zero(a.Elem))
-		} else {
-			fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
+			fmt.Fprintf(&list, "runtime.CarryNumber(%q, &s.%s),\n", a.Name, n)
+			continue
 		}
+		fmt.Fprintf(&swap, "s.%s, s.%sNext = s.%sNext, s.%s\n", n, n, n, n)
+		if !isConst(a.Shape) {
+			fmt.Fprintf(&list, "runtime.Carry(%q, nil, s.%sShape[:], &s.%s),\n", a.Name, n, n)
+			continue
+		}
+		var ds []string
+		for _, d := range a.Shape {
+			ds = append(ds, d.String())
+		}
+		shape := "[]int{" + strings.Join(ds, ", ") + "}"
+		fmt.Fprintf(&list, "runtime.Carry(%q, %s, %s, &s.%s),\n", a.Name, shape, shape, n)
 	}
 	f.add(`
 // Reset begins a new sequence: the next step starts from zero for $names, which
@@ -39,7 +50,13 @@ func (s *$Name) Reset() {
 // carry feeds $names to the next step.
 func (s *$Name) carry() {
 	s.carrying = true
-	$swap}`, "Name", t.Name, "names", strings.Join(names, ", "), "reset", reset.String(), "swap", swap.String())
+	$swap}
+
+// carried is $names, for checkpoints.
+func (s *$Name) carried() []runtime.Carried {
+	return []runtime.Carried{
+		$list}
+}`, "list", list.String(), "Name", t.Name, "names", strings.Join(names, ", "), "reset", reset.String(), "swap", swap.String())
 }
 
 func zero(e loop.Elem) string {
@@ -105,13 +122,16 @@ func (t *trainer) checkpoint(f *file, kv []string) {
 	for _, name := range t.momentNames() {
 		fmt.Fprintf(&sections, "{Prefix: %q, Params: %s, Data: s.m.moments},\n", t.Name+"."+name+".", t.momentVar(name))
 	}
-	micro, reset, doc := "", "", ""
+	micro, reset, doc, saved, wanted := "", "", "", "", ""
 	if t.Accumulate > 1 {
 		reset = "s.micro = 0\n"
 		doc = " Micro-batches since the\n// last update are not part of it."
 	}
 	if len(t.Carried) > 0 {
-		reset += "s.Reset()\n"
+		saved = "if s.carrying {\nat.Carried = s.carried()\n}\n"
+		wanted = "s.Reset()\nwant.Carried = s.carried()\n"
+		reset += "s.carrying = len(at.Carried) > 0\n"
+		doc += " What a\n// step hands to the next one is part of it."
 	}
 	f.add(`
 // Position is where training is in its data, for checkpoints: passes done and
@@ -130,7 +150,7 @@ func (s *$Name) Save(out io.Writer) error {
 	defer s.release()
 	at := s.place()
 	at.Extra = ownMeta(s.w.Meta)
-	_, err := runtime.SaveCheckpoint(out, at, s.sections()...)
+	$saved _, err := runtime.SaveCheckpoint(out, at, s.sections()...)
 	return err
 }
 
@@ -148,7 +168,7 @@ func (s *$Name) Load(r io.Reader) error {
 	defer s.release()
 	want := s.place()
 	want.Hash = "" // the text may have changed
-	at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
+	$wanted at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
 	if err != nil {
 		return err
 	}
@@ -180,7 +200,7 @@ func (s *$Name) sections() []runtime.Section[$float] {
 	return []runtime.Section[$float]{
 		{Params: params, Data: s.w.data},
 		$sections}
-}`, append(kv, "quoted", fmt.Sprintf("%q", t.Name), "sections", sections.String(), "micro", micro, "reset", reset, "doc", doc)...)
+}`, append(kv, "quoted", fmt.Sprintf("%q", t.Name), "sections", sections.String(), "micro", micro, "reset", reset, "doc", doc, "saved", saved, "wanted", wanted)...)
 }
 
 // average prints the moving average of the weights.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/lmc-lang/lmc/codegen"
+	"github.com/lmc-lang/lmc/dsl"
 	"github.com/lmc-lang/lmc/dsl/check"
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -53,6 +54,34 @@ func TestCorners(t *testing.T) {
 		c.train(t, driver)
 		c.slopes(t)
 	})
+}
+
+// TestCornersUseLibrary: everything that the standard library declares stands in
+// some text of the corners, and so is compiled and run.
+func TestCornersUseLibrary(t *testing.T) {
+	files, err := filepath.Glob("testdata/corners/*.lm")
+	require.NoError(t, err)
+	used := map[string]bool{}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, w := range regexp.MustCompile(`\w+`).FindAllString(string(text), -1) {
+			used[w] = true
+		}
+	}
+	for _, name := range dsl.StdNames() {
+		src, _ := dsl.Std(name)
+		f, ds := dsl.Parse(name+".lm", src)
+		require.Empty(t, ds)
+		for _, d := range f.Decls {
+			switch d := d.(type) {
+			case *dsl.FuncDecl:
+				assert.True(t, used[d.Name.Text], "%s.%s", name, d.Name.Text)
+			case *dsl.LayerDecl:
+				assert.True(t, used[d.Name.Text], "%s.%s", name, d.Name.Text)
+			}
+		}
+	}
 }
 
 // A corner is one text of testdata/corners.
@@ -124,7 +153,7 @@ var signature = regexp.MustCompile(`(?m)^\tfunc ([A-Z]\w*)\((.*)\) (.+) \{$`)
 // withGradients adds to the model, for every exported function whose result is
 // f32, one that gives its gradients for all arguments of that element type, times
 // a cotangent; where the type of the result is inferred, it gives those of
-// sum(out * cos(out)). A comment that ends with "no gradient" says where there is
+// sum(made * cos(made)). A comment that ends with "no gradient" says where there is
 // none, or none to be measured.
 func withGradients(text []byte) []byte {
 	end := strings.LastIndex(string(text), "}")
@@ -150,16 +179,16 @@ func withGradients(text []byte) []byte {
 		if len(wrt) == 0 {
 			continue
 		}
-		term := "out * cotangent"
+		term := "made * cotangent"
 		if strings.Contains(result, "_") {
-			term = "out * cos(out)"
+			term = "made * cos(made)"
 		} else {
 			params += ", cotangent " + result
 		}
 		if result != "f32" {
 			term = "sum(" + term + ")"
 		}
-		fmt.Fprintf(&b, "\n\tfunc %sGrad(%s) (%s) {\n\t\tout := %[1]s(%[4]s)\n\t\treturn grad[%[5]s](%[6]s)\n\t}\n",
+		fmt.Fprintf(&b, "\n\tfunc %sGrad(%s) (%s) {\n\t\tmade := %[1]s(%[4]s)\n\t\treturn grad[%[5]s](%[6]s)\n\t}\n",
 			name, params, strings.Join(grads, ", "), strings.Join(names, ", "), strings.Join(wrt, ", "), term)
 	}
 	return []byte(string(text[:end]) + b.String() + string(text[end:]))

@@ -1,6 +1,7 @@
 package reference
 
 import (
+	"bytes"
 	"maps"
 	"os"
 	"path/filepath"
@@ -98,4 +99,55 @@ func TestExampleLayers(t *testing.T) {
 		assert.Equal(t, two[name], many[name], name)
 	}
 	assert.Len(t, many, len(two))
+}
+
+// TestGivenTexts makes packages of the texts with which the language was
+// designed: the examples that differ from those of this repository, and the
+// layers and optimisers, imported as packages of a user.
+func TestGivenTexts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("compiles large models")
+	}
+	t.Parallel()
+	texts, err := filepath.Glob(filepath.Join(shared(t, "language", "examples"), "*.lm"))
+	require.NoError(t, err)
+	require.NotEmpty(t, texts)
+	build := func(t *testing.T, name string, text []byte, opt check.Options) {
+		m, err := checked(name, text, opt)
+		require.NoError(t, err)
+		_, err = compile(m, codegen.Options{})
+		require.NoError(t, err)
+	}
+	for _, name := range texts {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		if ours, err := os.ReadFile(filepath.Join("../examples", filepath.Base(name))); err == nil && bytes.Equal(text, ours) {
+			continue // TestExamplesBuild has it
+		}
+		f, ds := dsl.Parse(filepath.Base(name), text)
+		require.Empty(t, ds)
+		for _, d := range f.Decls {
+			if l, ok := d.(*dsl.LayerDecl); ok && l.Kind == dsl.KindModel {
+				t.Run(l.Name.Text, func(t *testing.T) {
+					build(t, filepath.Base(name), text, check.Options{Model: l.Name.Text})
+				})
+			}
+		}
+	}
+	t.Run("library", func(t *testing.T) {
+		text, err := os.ReadFile("testdata/corners/library.lm")
+		require.NoError(t, err)
+		for _, name := range []string{"nn", "rnn", "optim"} {
+			text = bytes.ReplaceAll(text, []byte(`"`+name+`"`), []byte(`"./`+name+`"`))
+		}
+		build(t, "library.lm", text, check.Options{Import: func(path string) ([]*dsl.File, dsl.Diagnostics, error) {
+			name := filepath.Base(path) + ".lm"
+			src, err := os.ReadFile(shared(t, "language", "std", name))
+			if err != nil {
+				return nil, nil, err
+			}
+			f, ds := dsl.Parse(name, src)
+			return []*dsl.File{f}, ds, nil
+		}})
+	})
 }

@@ -424,8 +424,7 @@ texts are in ` + "`reference/testdata/ops`" + `; this page is written by
 ` + "`go test ./reference -run 'TestOps$' -update`" + `.
 
 The recorded optimisers, schedules, initialisers and random numbers are compared
-by other tests of that folder. Of them only the schedule reduce_on_plateau cannot
-be written: it depends on measurements, not on the step.
+by other tests of that folder.
 
 | family | passed | failed |
 |---|---|---|

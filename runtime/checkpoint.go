@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -25,7 +26,43 @@ type Checkpoint struct {
 	Epoch   int64             // passes over the data done
 	Data    int64             // examples or tokens of the current pass done
 	Extra   map[string]string // anything else: vocabulary, class names; keys do not begin with lmc_
+	Carried []Carried         // what a step hands to the next one; none at the start of a sequence
 }
+
+// A Carried is a tensor or a number that a step hands to the next one, as a part
+// of a checkpoint.
+type Carried struct {
+	name  string
+	write func(name string) NamedTensor
+	read  func(t *FileTensor) error
+}
+
+// Carry is a tensor under a name. When a checkpoint is loaded the tensor has the
+// shape of the file, which must be fixed, unless that is nil.
+func Carry[T Elem](name string, fixed, shape []int, data *[]T) Carried {
+	write := func(name string) NamedTensor { return Named(name, *data, shape...) }
+	return Carried{name, write, func(t *FileTensor) error {
+		if len(t.Shape) != len(shape) || fixed != nil && !slices.Equal(t.Shape, fixed) {
+			return &MismatchError{Reason: fmt.Sprintf("%s is %s in the file", t.Name, t.Type())}
+		}
+		copy(shape, t.Shape)
+		*data = Resize(*data, t.Size())
+		return ReadTensor(t, *data)
+	}}
+}
+
+// CarryNumber is a number under a name.
+func CarryNumber[T Elem](name string, x *T) Carried {
+	return Carried{name, func(name string) NamedTensor { return Named(name, []T{*x}) }, func(t *FileTensor) error {
+		var one [1]T
+		err := ReadTensor(t, one[:])
+		*x = one[0]
+		return err
+	}}
+}
+
+// carriedName is the name of the tensor in the file.
+func (c *Checkpoint) carriedName(x Carried) string { return c.Trainer + ".carried." + x.name }
 
 // checkpointFormat is the version of the layout of checkpoints.
 const checkpointFormat = "1"
@@ -59,12 +96,17 @@ func SaveCheckpoint[F Float](w io.Writer, c Checkpoint, sections ...Section[F]) 
 	for _, n := range c.counters() {
 		meta[n.key] = strconv.FormatInt(*n.value, 10)
 	}
-	return saveSections(w, sections, meta)
+	var carried []NamedTensor
+	for _, x := range c.Carried {
+		carried = append(carried, x.write(c.carriedName(x)))
+	}
+	return saveSections(w, sections, meta, carried...)
 }
 
 // LoadCheckpoint reads what [SaveCheckpoint] wrote into the data of the
-// sections and returns where that run was. Model, Hash and Trainer of want must
-// fit the file; see [LoadWeights] for errors.
+// sections, and into what is carried if the file has that, and returns where that
+// run was. Model, Hash and Trainer of want must fit the file; see [LoadWeights]
+// for errors.
 func LoadCheckpoint[F Float](r io.Reader, want Checkpoint, sections ...Section[F]) (Checkpoint, error) {
 	f, err := openReader(r)
 	if err != nil {
@@ -77,7 +119,31 @@ func LoadCheckpoint[F Float](r io.Reader, want Checkpoint, sections ...Section[F
 	if c.Trainer != want.Trainer {
 		return Checkpoint{}, &MismatchError{Model: want.Model, Reason: fmt.Sprintf("the checkpoint is of trainer %s, not %s", c.Trainer, want.Trainer)}
 	}
-	return c, loadSections(f, sections, LoadOptions{Model: want.Model, Hash: want.Hash})
+	var missing []string
+	for _, x := range want.Carried {
+		if f.Lookup(want.carriedName(x)) == nil {
+			missing = append(missing, want.carriedName(x))
+		}
+	}
+	if n := len(missing); n > 0 && n < len(want.Carried) {
+		return Checkpoint{}, &MismatchError{Model: want.Model, Missing: missing}
+	}
+	opt := LoadOptions{Model: want.Model, Hash: want.Hash}
+	if len(missing) == 0 {
+		c.Carried = want.Carried
+		for _, x := range c.Carried {
+			opt.Ignore = append(opt.Ignore, want.carriedName(x))
+		}
+	}
+	if err := loadSections(f, sections, opt); err != nil {
+		return Checkpoint{}, err
+	}
+	for _, x := range c.Carried {
+		if err := x.read(f.Lookup(want.carriedName(x))); err != nil {
+			return Checkpoint{}, withModel(want.Model, err)
+		}
+	}
+	return c, nil
 }
 
 func parseCheckpoint(meta map[string]string) (Checkpoint, error) {

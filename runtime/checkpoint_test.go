@@ -128,3 +128,40 @@ func TestWriteFileAtomic(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, left, "no temporary file stays")
 }
+
+// TestCheckpointCarried: what a step hands to the next one comes back with its
+// shape, unless the file has none of it.
+func TestCheckpointCarried(t *testing.T) {
+	params := []ParamInfo{{Name: "w", Shape: []int{2}}}
+	section := func(data []float32) Section[float32] { return Section[float32]{"", params, data} }
+	h, shape, n, c := []float32{1, 2, 3, 4, 5, 6}, []int{2, 3}, int32(7), []bool{true, false}
+	var full, empty bytes.Buffer
+	at := Checkpoint{Trainer: "Step", Step: 3}
+	_, err := SaveCheckpoint(&empty, at, section([]float32{1, 2}))
+	require.NoError(t, err)
+	at.Carried = []Carried{Carry("h", nil, shape, &h), CarryNumber("n", &n), Carry("c", []int{2}, []int{2}, &c)}
+	_, err = SaveCheckpoint(&full, at, section([]float32{1, 2}))
+	require.NoError(t, err)
+
+	h2, shape2, n2, c2 := []float32(nil), []int{0, 0}, int32(0), []bool(nil)
+	want := Checkpoint{Trainer: "Step", Carried: []Carried{Carry("h", nil, shape2, &h2), CarryNumber("n", &n2), Carry("c", []int{2}, []int{2}, &c2)}}
+	w := make([]float32, 2)
+	got, err := LoadCheckpoint(bytes.NewReader(empty.Bytes()), want, section(w))
+	require.NoError(t, err)
+	assert.Empty(t, got.Carried)
+	assert.Nil(t, h2)
+	got, err = LoadCheckpoint(bytes.NewReader(full.Bytes()), want, section(w))
+	require.NoError(t, err)
+	assert.Len(t, got.Carried, 3)
+	assert.Equal(t, []any{h, shape, n, c}, []any{h2, shape2, n2, c2})
+
+	want.Carried[2] = Carry("c", []int{3}, []int{3}, &c2)
+	_, err = LoadCheckpoint(bytes.NewReader(full.Bytes()), want, section(w))
+	assert.ErrorContains(t, err, "Step.carried.c is bool[2] in the file")
+	want.Carried = append(want.Carried, CarryNumber("x", &n2))
+	_, err = LoadCheckpoint(bytes.NewReader(full.Bytes()), want, section(w))
+	assert.ErrorContains(t, err, "Step.carried.x")
+	want.Carried = nil
+	_, err = LoadCheckpoint(bytes.NewReader(full.Bytes()), want, section(w))
+	assert.ErrorContains(t, err, "Step.carried.h")
+}

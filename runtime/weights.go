@@ -35,8 +35,8 @@ func SaveWeights[F Float](w io.Writer, params []ParamInfo, data []F, meta map[st
 	return saveSections(w, []Section[F]{{"", params, data}}, meta)
 }
 
-func saveSections[F Float](w io.Writer, sections []Section[F], meta map[string]string) (int64, error) {
-	var ts []NamedTensor
+func saveSections[F Float](w io.Writer, sections []Section[F], meta map[string]string, more ...NamedTensor) (int64, error) {
+	ts := slices.Clip(more)
 	for _, s := range sections {
 		for v := range Views(s.Params, s.Data) {
 			ts = append(ts, Named(s.Prefix+v.Name, v.Data, v.Shape...))

@@ -66,9 +66,19 @@ func NewStep(w *Weights, o StepOptions) *Step {
 // Steps is the number of updates done.
 func (s *Step) Steps() int64 { return s.steps }
 
-// Options are the options with which the trainer was made, and the seed of a
-// checkpoint if one was loaded.
+// Options are the options of the next step, with the seed of a checkpoint if one
+// was loaded.
 func (s *Step) Options() StepOptions { return s.options }
+
+// SetOptions changes the options of the steps to come.
+func (s *Step) SetOptions(o StepOptions) error {
+	if err := s.acquire("SetOptions"); err != nil {
+		return err
+	}
+	defer s.release()
+	s.options = o
+	return nil
+}
 
 // KernelPath names the kernels that the trainer runs.
 func (s *Step) KernelPath() string { return "portable" }

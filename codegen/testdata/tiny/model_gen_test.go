@@ -181,7 +181,6 @@ func TestStepContinues(t *testing.T) {
 	if err := again.Load(&file); err != nil {
 		t.Fatal(err)
 	}
-	s.Reset()
 	for range 4 {
 		if _, err := s.Step(x); err != nil {
 			unlessFinite(t, err)

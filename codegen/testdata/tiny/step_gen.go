@@ -79,9 +79,19 @@ func NewStep(w *Weights, o StepOptions) *Step {
 // Steps is the number of updates done.
 func (s *Step) Steps() int64 { return s.steps }
 
-// Options are the options with which the trainer was made, and the seed of a
-// checkpoint if one was loaded.
+// Options are the options of the next step, with the seed of a checkpoint if one
+// was loaded.
 func (s *Step) Options() StepOptions { return s.options }
+
+// SetOptions changes the options of the steps to come.
+func (s *Step) SetOptions(o StepOptions) error {
+	if err := s.acquire("SetOptions"); err != nil {
+		return err
+	}
+	defer s.release()
+	s.options = o
+	return nil
+}
 
 // KernelPath names the kernels that the trainer runs.
 func (s *Step) KernelPath() string { return "portable" }
@@ -283,6 +293,13 @@ func (s *Step) carry() {
 	s.lastH, s.lastHNext = s.lastHNext, s.lastH
 }
 
+// carried is h, for checkpoints.
+func (s *Step) carried() []runtime.Carried {
+	return []runtime.Carried{
+		runtime.Carry("h", nil, s.lastHShape[:], &s.lastH),
+	}
+}
+
 // stepEmaParams is the layout of the moments ema of Step.
 var stepEmaParams = []runtime.ParamInfo{
 	{Name: "blocks.{0}.w", Shape: []int{4}, Counts: []int{3}},
@@ -309,7 +326,8 @@ func (s *Step) SetPosition(epoch, batches int64) { s.epoch, s.batches = epoch, b
 
 // Save writes a checkpoint: weights, state of the optimiser, steps done, seed
 // and position in the data, as one safetensors file. Micro-batches since the
-// last update are not part of it.
+// last update are not part of it. What a
+// step hands to the next one is part of it.
 func (s *Step) Save(out io.Writer) error {
 	if err := s.acquire("Save"); err != nil {
 		return err
@@ -317,6 +335,9 @@ func (s *Step) Save(out io.Writer) error {
 	defer s.release()
 	at := s.place()
 	at.Extra = ownMeta(s.w.Meta)
+	if s.carrying {
+		at.Carried = s.carried()
+	}
 	_, err := runtime.SaveCheckpoint(out, at, s.sections()...)
 	return err
 }
@@ -335,6 +356,8 @@ func (s *Step) Load(r io.Reader) error {
 	defer s.release()
 	want := s.place()
 	want.Hash = "" // the text may have changed
+	s.Reset()
+	want.Carried = s.carried()
 	at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
 	if err != nil {
 		return err
@@ -342,7 +365,7 @@ func (s *Step) Load(r io.Reader) error {
 	s.steps, s.options.Seed, s.epoch, s.batches = at.Step, at.Seed, at.Epoch, at.Data
 	s.w.Meta = at.Extra
 	s.micro = 0
-	s.Reset()
+	s.carrying = len(at.Carried) > 0
 	return nil
 }
 

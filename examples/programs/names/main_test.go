@@ -82,7 +82,6 @@ func TestResumed(t *testing.T) {
 	steps(s, 0, 7)
 	var file bytes.Buffer
 	kit.Check(s.Save(&file))
-	s.Reset()
 	steps(s, 7, 12)
 	v := grulm.NewWeights()
 	again := grulm.NewStep(v, grulm.DefaultStepOptions())
