@@ -8,7 +8,8 @@ import "strconv"
 // compiler does not move computations out of loops.
 //
 // Loads are joined only if nothing in the kernel can write what they read, and
-// are not moved; what may fault stays where it is.
+// moved only if they are of an integer that is known to exist, too; what may
+// fault stays where it is.
 func Tidy(k *Kernel) *Kernel {
 	t := *k
 	t.Body = k.Body
@@ -17,7 +18,7 @@ func Tidy(k *Kernel) *Kernel {
 		j = joiner{frozen: frozen(k), now: map[*Val]*Val{}, consts: map[*Val]float64{}}
 		t.Body = j.block(t.Body, nil)
 		moved := false
-		if t.Body = hoist(t.Body, j.consts, &moved); !moved {
+		if t.Body = j.hoist(t.Body, &moved); !moved {
 			break
 		}
 	}
@@ -218,22 +219,22 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 	return out
 }
 
-// hoist moves pure instructions out of the loops that do not change them, and
-// sets moved if there are such.
-func hoist(body []Stmt, consts map[*Val]float64, moved *bool) []Stmt {
+// hoist moves what does not fault out of the loops that do not change it, and
+// sets moved if there is such.
+func (j *joiner) hoist(body []Stmt, moved *bool) []Stmt {
 	out := make([]Stmt, 0, len(body))
 	for _, s := range body {
 		switch s := s.(type) {
 		case *For:
-			inner := hoist(s.Body, consts, moved)
+			inner := j.hoist(s.Body, moved)
 			mine := map[*Val]bool{s.Var: true}
 			for _, c := range s.Carry {
 				mine[c.Phi] = true
 			}
 			kept := inner[:0:0]
 			for _, x := range inner {
-				if in, ok := x.(*Instr); ok && !in.faults(consts) && !anyOf(mine, in.Args) {
-					out = append(out, in)
+				if in, ok := x.(*Instr); ok && !in.faults(j.consts) && !anyOf(mine, in.Args) || j.fixed(x) {
+					out = append(out, x)
 					*moved = true
 					continue
 				}
@@ -242,11 +243,24 @@ func hoist(body []Stmt, consts map[*Val]float64, moved *bool) []Stmt {
 			}
 			s.Body = kept
 		case *If:
-			s.Then, s.Else = hoist(s.Then, consts, moved), hoist(s.Else, consts, moved)
+			s.Then, s.Else = j.hoist(s.Then, moved), j.hoist(s.Else, moved)
 		}
 		out = append(out, s)
 	}
 	return out
+}
+
+// fixed reports whether s loads an integer that exists and never changes: sizes
+// and places are computed from these. A float would need a register for
+// vectors, which loops have no more of.
+func (j *joiner) fixed(s Stmt) bool {
+	l, ok := s.(*Load)
+	if !ok || l.Dst.Vec || l.Buf.Elem != I32 || len(l.At.Terms) > 0 || !j.frozen[l.Buf] {
+		return false
+	}
+	at, known := l.At.Off.Const()
+	n, sized := l.Buf.Len.Const()
+	return known && sized && 0 <= at && at < n
 }
 
 func anyOf(set map[*Val]bool, vs []*Val) bool {

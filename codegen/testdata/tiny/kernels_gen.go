@@ -131,15 +131,16 @@ func both(h []float32, flag []bool, k []int32, z, next []float32, count []int32,
 	h = h[:B4]
 	z = z[:B4]
 	next = next[:B4]
+	t := float32(k[0])
 	for i := range B4 {
-		next[i] = h[i] + float32(k[0])
+		next[i] = h[i] + t
 	}
 	for j := range B4 {
-		t := float32(0)
+		t2 := float32(0)
 		if flag[0] {
-			t = h[j]
+			t2 = h[j]
 		}
-		z[j] = t
+		z[j] = t2
 	}
 	count[0] = int32(B)
 }
