@@ -33,6 +33,9 @@ func (l *lowerer) stmts(body []loop.Stmt) {
 		}
 		switch {
 		case n < 3 || order == asWritten:
+			if s, ok := body[0].(*loop.For); ok {
+				l.ahead(s, body[1:])
+			}
 			for _, s := range body[:n] {
 				l.stmt(s, halves)
 			}
