@@ -61,6 +61,9 @@ func init() {
 		Expand: func(b *ir.Builder, v *ir.Value) *ir.Value {
 			g, dy, w := On(b), v.Args[0], v.Args[1]
 			geo := GeometryOf(v)
+			if x := g.phases(dy, w, geo, Groups.Of(v), v.Type); x != nil {
+				return x
+			}
 			places := slices.Clone(v.Type.Shape)
 			places[len(places)-1] = dy.Type.Shape[len(places)-1]
 			return contract(g, geo.Rank(), Groups.Of(v), "bokn,kcn->boc", g.Unwindow(dy, geo, places), w, v.Type)
