@@ -9,8 +9,8 @@ import (
 )
 
 // natives adds to k, which is new to the program, its forms in vectors: the
-// group is scheduled again, with the same buffers and places. Contractions have
-// a form for each target, others one for all of them. What has no such form runs
+// group is scheduled again, with the same buffers and places. Contractions and
+// transpositions have a form for each target, others one for all of them. What has no such form runs
 // portable code on every target.
 func (s *scheduler) natives(k *kernel) error {
 	if s.p.API.Float64 || k.Wide {
@@ -29,6 +29,8 @@ func (s *scheduler) natives(k *kernel) error {
 				s.refused(k.Kernel, errors.New("a contraction of the chain has no form in vectors"))
 				return nil
 			}
+		default:
+			native = b.nativeTranspose()
 		}
 		if native {
 			// What is computed before, after and between the sums is still scalar.
