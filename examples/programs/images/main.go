@@ -20,8 +20,8 @@ import (
 func main() {
 	steps := flag.Int("steps", 500, "steps of training")
 	flag.Parse()
-	x, _ := shapes(kit.NewRand(9), 32)
-	kit.Check(kit.Sheet(kit.Out("shapes.png"), 8, 32, 32, 3, -1.2, 1.8, x))
+	x, _ := shapes(kit.NewRand(9), 12)
+	kit.Check(kit.Sheet(kit.Out("shapes.png"), 12, 32, 32, 3, -1.2, 1.8, x))
 	var curves []kit.Series
 	for _, m := range models {
 		losses, right := m.run(*steps, 32)

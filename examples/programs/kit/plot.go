@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"image/color/palette"
 	"image/png"
 	"math"
 	"os"
@@ -95,14 +96,28 @@ func ticks(lo, hi float64) []float64 {
 	return out
 }
 
+// shades are the colours of a sheet: 16 of grey for one channel, six levels of
+// each of three channels otherwise. Few of them make small files.
+func shades(c int) color.Palette {
+	if c == 3 {
+		return palette.WebSafe
+	}
+	var p color.Palette
+	for i := range 16 {
+		p = append(p, color.Gray{uint8(17 * i)})
+	}
+	return p
+}
+
 // Sheet writes images of h × w pixels and c channels (1 or 3), of values from lo
 // to hi, as one PNG picture with the given number of columns.
 func Sheet(path string, columns, h, w, c int, lo, hi float64, x []float32) error {
 	n := len(x) / (h * w * c)
 	rows := (n + columns - 1) / columns
-	m := image.NewNRGBA(image.Rect(0, 0, columns*(w+2)+2, rows*(h+2)+2))
+	m := image.NewPaletted(image.Rect(0, 0, columns*(w+2)+2, rows*(h+2)+2), shades(c))
+	white := uint8(m.Palette.Index(color.White))
 	for i := range m.Pix {
-		m.Pix[i] = 255
+		m.Pix[i] = white
 	}
 	for i := range n {
 		for p := range h * w {
@@ -111,14 +126,15 @@ func Sheet(path string, columns, h, w, c int, lo, hi float64, x []float32) error
 				v := (float64(x[(i*h*w+p)*c+k%c]) - lo) / (hi - lo)
 				rgb[k] = uint8(255 * min(max(v, 0), 1))
 			}
-			m.SetNRGBA(2+i%columns*(w+2)+p%w, 2+i/columns*(h+2)+p/w, color.NRGBA{rgb[0], rgb[1], rgb[2], 255})
+			m.Set(2+i%columns*(w+2)+p%w, 2+i/columns*(h+2)+p/w, color.NRGBA{rgb[0], rgb[1], rgb[2], 255})
 		}
 	}
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	if err := png.Encode(f, m); err != nil {
+	e := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := e.Encode(f, m); err != nil {
 		f.Close()
 		return err
 	}

@@ -19,7 +19,7 @@ var digits = []string{"zero", "one", "two", "three", "four", "five", "six", "sev
 
 func main() {
 	data := flag.String("data", "../../../shared/data/fsdd/recordings", "folder with recordings")
-	steps := flag.Int("steps", 1500, "steps of training")
+	steps := flag.Int("steps", 3000, "steps of training")
 	flag.Parse()
 	var learn, test []utterance
 	files := kit.Must(filepath.Glob(filepath.Join(*data, "*.wav")))
@@ -35,7 +35,7 @@ func main() {
 		}
 	}
 	w, losses := train(learn, *steps, 16, 3e-3, func(step int, w *ctc.Weights, loss float64) {
-		if step%250 == 0 {
+		if step%500 == 0 {
 			right, _ := score(w, test)
 			fmt.Printf("step %d: %.3f nats a letter, %.1f %% of the test\n", step, loss, 100*right)
 		}
@@ -90,9 +90,8 @@ func train(us []utterance, steps, batch int, rate float64, seen func(step int, w
 	var losses []float64
 	for i := range steps {
 		if i == steps*2/3 { // smaller steps at the end
-			var o = t.Options()
 			o.LR = rate / 5
-			t = resumed(t, w, o)
+			kit.Check(t.SetOptions(o))
 		}
 		var picked []utterance
 		for _, k := range kit.Pick(r, batch, len(us)) {
@@ -105,9 +104,6 @@ func train(us []utterance, steps, batch int, rate float64, seen func(step int, w
 	}
 	return w, losses
 }
-
-// resumed is a trainer with other options.
-func resumed(_ *ctc.Step, w *ctc.Weights, o ctc.StepOptions) *ctc.Step { return ctc.NewStep(w, o) }
 
 // read is the letters that the best of each frame spell.
 func read(best []int32) string {

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 
 	"example.com/programs/gen/disease"
@@ -23,16 +24,22 @@ func main() {
 	flag.Parse()
 	x, y, names, err := kit.Table(filepath.Join(*data, "iris.csv"), -1)
 	kit.Check(err)
-	a, b := flowers(x, y, 1500)
+	kit.Shuffle(kit.NewRand(5), x, 4, y)
+	var a, b float64
+	for k := range folds {
+		one, two := flowers(x, y, k, 1500)
+		a, b = a+one/folds, b+two/folds
+	}
 	fmt.Printf("iris (%v): %.1f %% of the held out flowers by logistic regression, %.1f %% by the network\n", names, 100*a, 100*b)
 
-	// Column 8 of the table of breast cancer is dropped: the model has 8.
+	// The last of nine columns of the table of breast cancer is dropped: the model has eight.
 	x, y, _, err = kit.Table(filepath.Join(*data, "breast-cancer-wisconsin.csv"), -1)
 	kit.Check(err)
 	var cut []float32
 	for i := range y {
 		cut = append(cut, x[i*9:i*9+8]...)
 	}
+	kit.Shuffle(kit.NewRand(5), cut, 8, y)
 	c := patients(cut, y, nil, 1500)
 	fmt.Printf("breast cancer: %.1f %% right, area under the curve %.3f\n", 100*c.right, c.area)
 
@@ -42,18 +49,29 @@ func main() {
 	for i := range y { // 1 is sick
 		y[i] = map[string]int32{"0": 0, "1": 1}[classes[y[i]]]
 	}
+	kit.Shuffle(kit.NewRand(5), x, 8, y)
 	c = patients(x, y, []int{1, 2, 3, 4, 5}, 800)
 	fmt.Printf("diabetes: %.1f %% right, area under the curve %.3f; the risk grows by %.2f with glucose\n", 100*c.right, c.area, c.slopes[1])
 	kit.Check(kit.Plot(kit.Out("disease.svg"), "Diabetes: found among the sick, by false alarms among the healthy", "false alarms", "found",
 		kit.Series{Name: fmt.Sprintf("area %.3f", c.area), X: c.alarms, Y: c.found}))
 }
 
-// flowers trains on four fifths of the rows and gives the shares that both
-// models get right of the rest.
-func flowers(x []float32, y []int32, steps int) (regression, network float64) {
+// Every row is held out once: the data are cut into so many parts.
+const folds = 5
+
+// turned is the rows such that those of part k are the last; n rows come before.
+func turned[T any](x []T, width, k int) (out []T, n int) {
+	rows := len(x) / width
+	from, to := rows*k/folds, rows*(k+1)/folds
+	return slices.Concat(x[to*width:], x[:to*width]), rows - (to - from)
+}
+
+// flowers trains on all parts but one and gives the shares that both models get
+// right of that.
+func flowers(x []float32, y []int32, part, steps int) (regression, network float64) {
 	r := kit.NewRand(5)
-	kit.Shuffle(r, x, 4, y)
-	n := len(y) * 4 / 5
+	x, n := turned(x, 4, part)
+	y, _ = turned(y, 1, part)
 	kit.Standardize(x, 4, n)
 	rest, truth := kit.Matrix(x[4*n:], 4), y[n:]
 
@@ -79,20 +97,38 @@ func flowers(x []float32, y []int32, steps int) (regression, network float64) {
 	return float64(right) / float64(len(truth)), float64(share)
 }
 
-// A chart is how well risks separate the sick from the healthy.
+// A chart is how well risks of rows held out separate the sick from the healthy.
 type chart struct {
 	right, area   float64
 	alarms, found []float64
 	slopes        []float64 // of the risk by each measurement, on average
 }
 
-// patients trains on four fifths of the rows, in which 0 means missing in the
-// columns listed, and judges by the rest.
+// patients trains once for each part of the rows, in which 0 means missing in the
+// columns listed, on all others, and judges by that part.
 func patients(x []float32, y []int32, missing []int, steps int) chart {
+	var risk []float32
+	var truth []int32
+	slopes := make([]float64, 8)
+	for k := range folds {
+		p, t, s := risks(x, y, missing, k, steps)
+		risk, truth = append(risk, p...), append(truth, t...)
+		for i := range s {
+			slopes[i] += s[i] / folds
+		}
+	}
+	c := measure(risk, truth)
+	c.slopes = slopes
+	return c
+}
+
+// risks trains on all parts but one and gives the risks of that, what is true,
+// and the slopes.
+func risks(x []float32, y []int32, missing []int, part, steps int) (risk []float32, truth []int32, slopes []float64) {
 	const D = 8
 	r := kit.NewRand(5)
-	kit.Shuffle(r, x, D, y)
-	n := len(y) * 4 / 5
+	x, n := turned(x, D, part)
+	y, _ = turned(y, 1, part)
 	known := make([]float32, len(x))
 	for i := range known {
 		known[i] = 1
@@ -117,14 +153,13 @@ func patients(x []float32, y []int32, missing []int, steps int) chart {
 	}
 	s := disease.NewSession(w)
 	rest, have := kit.Matrix(x[D*n:], D), kit.Matrix(known[D*n:], D)
-	risk := kit.Must(s.Risk(nil, rest, have))
-	c := measure(risk, y[n:])
+	risk = kit.Must(s.Risk(nil, rest, have))
 	g := kit.Must(s.Sensitivity(nil, rest, have))
-	c.slopes = make([]float64, D)
+	slopes = make([]float64, D)
 	for i, v := range g.Data {
-		c.slopes[i%D] += float64(v) / float64(len(risk))
+		slopes[i%D] += float64(v) / float64(len(risk))
 	}
-	return c
+	return risk, y[n:], slopes
 }
 
 // measure compares risks with who is sick.

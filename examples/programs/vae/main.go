@@ -26,7 +26,7 @@ func main() {
 	kit.Check(err)
 	sheet := append([]float32(nil), test.X[:784*16]...)
 	sheet = append(sheet, kit.Must(s.Decode(nil, m)).Data...)
-	sheet = append(sheet, draw(w, 64)...)
+	sheet = append(sheet, draw(w, 32)...)
 	kit.Check(kit.Sheet(kit.Out("vae.png"), 16, 28, 28, 1, 0, 1, sheet))
 	kit.Check(kit.Plot(kit.Out("vae.svg"), "Variational autoencoder", "step", "nats per image", kit.Series{Y: kit.Average(losses, 20)}))
 	kit.Check(w.SaveFile(kit.Out("vae.safetensors")))

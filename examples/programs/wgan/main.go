@@ -48,7 +48,7 @@ func main() {
 			fmt.Printf("step %d: distance %.3f\n", i+1, kit.Mean(seen[len(seen)-200:]))
 		}
 	}
-	kit.Check(kit.Sheet(kit.Out("wgan.png"), 16, 28, 28, 1, 0, 1, kit.Must(wgan.NewSession(w).Sample(nil, kit.Matrix(noise(64), 48))).Data))
+	kit.Check(kit.Sheet(kit.Out("wgan.png"), 16, 28, 28, 1, 0, 1, kit.Must(wgan.NewSession(w).Sample(nil, kit.Matrix(noise(48), 48))).Data))
 	kit.Check(kit.Plot(kit.Out("wgan.svg"), "WGAN-GP on MNIST", "step of the generator", "distance", kit.Series{Y: kit.Average(seen, 50)}))
 }
 
