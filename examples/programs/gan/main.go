@@ -20,7 +20,7 @@ func main() {
 	flag.Parse()
 	learn, _, err := kit.MNIST(*data)
 	kit.Check(err)
-	g := start(1, 2e-4, 2e-4)
+	g := start(1, 1e-3, 3e-3)
 	var dl, gl []float64
 	for i := range *steps {
 		a, b := g.round(func(r *rand.Rand, n int) []float32 { return enlarge(learn.Batch(kit.Pick(r, n, learn.Len()))) }, 32)

@@ -5,7 +5,9 @@ package main
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"example.com/programs/gen/ctc"
@@ -95,7 +97,7 @@ func train(us []utterance, steps, batch int, rate float64, seen func(step int, w
 		}
 		var picked []utterance
 		for _, k := range kit.Pick(r, batch, len(us)) {
-			picked = append(picked, us[k])
+			picked = append(picked, us[k].masked(r))
 		}
 		x, frames, y, letters := pack(picked)
 		res := kit.Must(t.Step(x, frames, y, letters))
@@ -103,6 +105,24 @@ func train(us []utterance, steps, batch int, rate float64, seen func(step int, w
 		seen(i+1, w, kit.Mean(losses[max(0, i-50):]))
 	}
 	return w, losses
+}
+
+// masked is an utterance without some neighbouring bands and frames (Park et
+// al., 2019): what is said must be known from the rest.
+func (u utterance) masked(r *rand.Rand) utterance {
+	band, n := r.IntN(bands), r.IntN(4)
+	frame, m := r.IntN(len(u.frames)), r.IntN(4)
+	out := utterance{digit: u.digit}
+	for t, f := range u.frames {
+		f = slices.Clone(f)
+		for k := range f {
+			if k >= band && k < band+n || t >= frame && t < frame+m {
+				f[k] = 0
+			}
+		}
+		out.frames = append(out.frames, f)
+	}
+	return out
 }
 
 // read is the letters that the best of each frame spell.
