@@ -21,23 +21,48 @@ func (c *checker) assume(ps ...loop.Dim) (forget func()) {
 }
 
 // proved tells whether p >= 0 follows from the bounds of dims, counters and
-// indices and from at most two facts. It is sound and incomplete.
+// indices and from multiples of at most two facts. It is sound and incomplete.
 func (c *checker) proved(p loop.Dim) bool {
 	if c.nonneg(p) {
 		return true
 	}
 	for i, f := range c.facts {
-		q := p.Sub(f.Dim)
-		if c.nonneg(q) {
-			return true
-		}
-		for _, g := range c.facts[:i] {
-			if c.nonneg(q.Sub(g.Dim)) {
+		for _, n := range multiples(p, f.Dim) {
+			q := p.Sub(f.Dim.MulN(n))
+			if c.nonneg(q) {
 				return true
+			}
+			for _, g := range c.facts[:i] {
+				for _, n := range multiples(q, g.Dim) {
+					if c.nonneg(q.Sub(g.Dim.MulN(n))) {
+						return true
+					}
+				}
 			}
 		}
 	}
 	return false
+}
+
+// multiples are the numbers of times that it may help to subtract f from p: once,
+// and as often as removes a term.
+func multiples(p, f loop.Dim) []int {
+	out := []int{1}
+	for _, t := range f.Terms() {
+		for _, u := range p.Terms() {
+			n := u.Coef / t.Coef
+			if n > 1 && u.Coef%t.Coef == 0 && len(t.Factors) > 0 && !slices.Contains(out, n) && sameFactors(t, u) {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+func sameFactors(t, u loop.DimTerm) bool {
+	return slices.EqualFunc(t.Factors, u.Factors, func(a, b loop.DimFactor) bool {
+		return a.Sym == b.Sym && a.Num.Eq(b.Num) && a.Den.Eq(b.Den)
+	})
 }
 
 // nonneg proves p >= 0 from bounds alone. A counter or index lies in
