@@ -18,7 +18,7 @@ const foldLanes = 32
 func sumSquaresBlock[F Float](x []F) float64 {
 	var lanes [foldLanes]float64
 	whole := len(x) / foldLanes * foldLanes
-	if !squaresOf(x[:whole], &lanes) {
+	if whole > 0 && !squaresOf(x[:whole], &lanes) {
 		for at := 0; at < foldLanes; at += 8 {
 			squares8(x[:whole], at, (*[8]float64)(lanes[at:]))
 		}
@@ -26,7 +26,11 @@ func sumSquaresBlock[F Float](x []F) float64 {
 	for i, v := range x[whole:] {
 		lanes[i] += square(v)
 	}
-	for n := foldLanes / 2; n > 0; n /= 2 {
+	n := foldLanes / 2
+	for n >= len(x) && n > 0 { // these lanes are 0
+		n /= 2
+	}
+	for ; n > 0; n /= 2 {
 		for i := range n {
 			lanes[i] += lanes[i+n]
 		}
