@@ -26,6 +26,8 @@ func main() {
 	w := newWorld(1)
 	a, b, raw := w.triplets(*steps, 64), w.arc(*steps, 64), w.judge(func(x []float32) []float32 { return x }, pixels)
 	fmt.Printf("pairs of strangers told right: %.1f %% by their pixels, %.1f %% by triplets, %.1f %% by ArcFace\n", 100*raw, 100*a, 100*b)
+	kit.Check(kit.Plot(kit.Out("faces.svg"), "Metric learning", "step", "loss",
+		kit.Series{Name: "triplets", Y: kit.Average(w.losses[0], 20)}, kit.Series{Name: "ArcFace", Y: kit.Average(w.losses[1], 20)}))
 }
 
 // A world makes pictures: a person is a direction in a small space, and so are
@@ -33,11 +35,12 @@ func main() {
 type world struct {
 	r          *rand.Rand
 	mix, noise []float32
+	losses     [2][]float64 // of the steps of triplets and arc
 }
 
 func newWorld(seed uint64) *world {
 	r := kit.NewRand(seed)
-	return &world{r, kit.Normal(r, 12*pixels), kit.Normal(r, 8*pixels)}
+	return &world{r: r, mix: kit.Normal(r, 12*pixels), noise: kit.Normal(r, 8*pixels)}
 }
 
 func (w *world) person() []float32 { return kit.Normal(w.r, 12) }
@@ -80,7 +83,8 @@ func (w *world) triplets(steps, batch int) float64 {
 				x, who = append(x, w.picture(crowd[p])...), append(who, int32(p))
 			}
 		}
-		kit.Must(t.Step(kit.Matrix(x, pixels), who))
+		r := kit.Must(t.Step(kit.Matrix(x, pixels), who))
+		w.losses[0] = append(w.losses[0], float64(r.Loss))
 	}
 	s := triplet.NewSession(v)
 	return w.judge(func(x []float32) []float32 { return kit.Must(s.Embed(nil, kit.Matrix(x, pixels))).Data }, dims)
@@ -98,7 +102,8 @@ func (w *world) arc(steps, batch int) float64 {
 		for _, p := range kit.Pick(w.r, batch, persons) {
 			x, who = append(x, w.picture(crowd[p])...), append(who, int32(p))
 		}
-		kit.Must(t.Step(kit.Matrix(x, pixels), who))
+		r := kit.Must(t.Step(kit.Matrix(x, pixels), who))
+		w.losses[1] = append(w.losses[1], float64(r.Loss))
 	}
 	s := arcface.NewSession(v)
 	return w.judge(func(x []float32) []float32 { return kit.Must(s.Embed(nil, kit.Matrix(x, pixels))).Data }, dims)

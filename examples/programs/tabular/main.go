@@ -26,11 +26,15 @@ func main() {
 	kit.Check(err)
 	kit.Shuffle(kit.NewRand(5), x, 4, y)
 	var a, b float64
+	var curves [2][]float64
 	for k := range folds {
-		one, two := flowers(x, y, k, 1500)
+		one, two, losses := flowers(x, y, k, 1500)
 		a, b = a+one/folds, b+two/folds
+		curves = losses
 	}
 	fmt.Printf("iris (%v): %.1f %% of the held out flowers by logistic regression, %.1f %% by the network\n", names, 100*a, 100*b)
+	kit.Check(kit.Plot(kit.Out("iris.svg"), "Flowers of three kinds, one part held out", "step", "loss",
+		kit.Series{Name: "logistic regression", Y: curves[0]}, kit.Series{Name: "perceptron", Y: kit.Average(curves[1], 20)}))
 
 	// The last of nine columns of the table of breast cancer is dropped: the model has eight.
 	x, y, _, err = kit.Table(filepath.Join(*data, "breast-cancer-wisconsin.csv"), -1)
@@ -67,8 +71,8 @@ func turned[T any](x []T, width, k int) (out []T, n int) {
 }
 
 // flowers trains on all parts but one and gives the shares that both models get
-// right of that.
-func flowers(x []float32, y []int32, part, steps int) (regression, network float64) {
+// right of that, and the losses of their steps.
+func flowers(x []float32, y []int32, part, steps int) (regression, network float64, losses [2][]float64) {
 	r := kit.NewRand(5)
 	x, n := turned(x, 4, part)
 	y, _ = turned(y, 1, part)
@@ -78,7 +82,8 @@ func flowers(x []float32, y []int32, part, steps int) (regression, network float
 	w := logreg.InitWeights(1)
 	t := logreg.NewStep(w, logreg.DefaultStepOptions())
 	for range steps {
-		kit.Must(t.Step(kit.Matrix(x[:4*n], 4), y[:n]))
+		l := kit.Must(t.Step(kit.Matrix(x[:4*n], 4), y[:n])).Loss
+		losses[0] = append(losses[0], float64(l))
 	}
 	right := 0
 	for i, c := range kit.Must(logreg.NewSession(w).Predict(nil, rest)) {
@@ -91,10 +96,11 @@ func flowers(x []float32, y []int32, part, steps int) (regression, network float
 	s := mlp.NewStep(v, mlp.DefaultStepOptions())
 	for range steps {
 		p := kit.Pick(r, 32, n)
-		kit.Must(s.Step(kit.Matrix(kit.Rows(x, 4, p), 4), kit.Rows(y, 1, p)))
+		l := kit.Must(s.Step(kit.Matrix(kit.Rows(x, 4, p), 4), kit.Rows(y, 1, p))).Loss
+		losses[1] = append(losses[1], float64(l))
 	}
 	share := kit.Must(mlp.NewSession(v).Accuracy(rest, truth))
-	return float64(right) / float64(len(truth)), float64(share)
+	return float64(right) / float64(len(truth)), float64(share), losses
 }
 
 // A chart is how well risks of rows held out separate the sick from the healthy.

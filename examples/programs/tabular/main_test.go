@@ -14,7 +14,7 @@ func TestFlowers(t *testing.T) {
 		y[i] = int32(i % 3)
 		x[4*i+i%3] += 5
 	}
-	a, b := flowers(x, y, 1, 200)
+	a, b, _ := flowers(x, y, 1, 200)
 	t.Logf("%.1f %% by logistic regression, %.1f %% by the network", 100*a, 100*b)
 	if a < 0.95 || b < 0.95 {
 		t.Error("want 95 %")
