@@ -45,58 +45,17 @@ func (g *gemm) packRows() {
 	element := func() {
 		g.Store(g.packed, g.inPacked(g.rowIndex()), g.operandAt(1-g.vector))
 	}
-	rows, sums := g.eachRow, g.eachSum
-	if !g.operand[1-g.vector].computed {
+	apart := g.operand[1-g.vector].computed
+	if !apart {
 		element = func() {
 			g.Store(g.packed, g.inPacked(g.rowIndex()), g.Load(g.operand[1-g.vector].buf, g.address(1-g.vector)))
 		}
-		rows, sums = g.eachJoinedRow, g.eachJoinedSum
 	}
 	if g.sumsInner() {
-		rows(func() { sums(element) })
+		g.eachRow(apart, func() { g.eachSum(apart, element) })
 		return
 	}
-	sums(func() { rows(element) })
-}
-
-// eachJoinedRow runs body for the rows of the piece.
-func (g *gemm) eachJoinedRow(body func()) {
-	in := g.shape.inside
-	var rec func(i int)
-	rec = func(i int) {
-		if i == len(in) {
-			body()
-			return
-		}
-		from, to := g.span(in[i])
-		if i == 0 && g.shape.block > 0 {
-			from, to = g.blockRange(in[0])
-		}
-		g.For(letterName(in[i]), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
-			g.at[in[i]] = loop.At(x)
-			rec(i + 1)
-			return nil
-		})
-	}
-	rec(0)
-}
-
-// eachJoinedSum runs body for the summed letters of the block.
-func (g *gemm) eachJoinedSum(body func()) {
-	var rec func(i int)
-	rec = func(i int) {
-		if i == len(g.sums) {
-			body()
-			return
-		}
-		from, to := g.sumRange(i)
-		g.For(letterName(g.sums[i]), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
-			g.at[g.sums[i]] = loop.At(x)
-			rec(i + 1)
-			return nil
-		})
-	}
-	rec(0)
+	g.eachSum(apart, func() { g.eachRow(apart, element) })
 }
 
 // operandAt computes an operand for the current letters, in which joined ones
@@ -125,8 +84,9 @@ func (g *gemm) flat(r rune) loop.Index {
 	return at
 }
 
-// eachRow runs body for the rows of the piece with joined letters taken apart.
-func (g *gemm) eachRow(body func()) {
+// eachRow runs body for the rows of the piece, with joined letters taken apart if
+// apart is set.
+func (g *gemm) eachRow(apart bool, body func()) {
 	in := g.shape.inside
 	var rec func(i int)
 	rec = func(i int) {
@@ -139,13 +99,13 @@ func (g *gemm) eachRow(body func()) {
 			from, to = g.blockRange(in[0])
 			multiple = g.shape.block
 		}
-		g.apart(in[i], from, to, multiple, func() { rec(i + 1) })
+		g.each(apart, in[i], from, to, multiple, func() { rec(i + 1) })
 	}
 	rec(0)
 }
 
 // eachSum is eachRow for the summed letters of the panel.
-func (g *gemm) eachSum(body func()) {
+func (g *gemm) eachSum(apart bool, body func()) {
 	var rec func(i int)
 	rec = func(i int) {
 		if i == len(g.sums) {
@@ -157,9 +117,22 @@ func (g *gemm) eachSum(body func()) {
 		if from.Val != nil {
 			multiple = g.shape.sums
 		}
-		g.apart(g.sums[i], from, to, multiple, func() { rec(i + 1) })
+		g.each(apart, g.sums[i], from, to, multiple, func() { rec(i + 1) })
 	}
 	rec(0)
+}
+
+// each runs body for a range of the letter r.
+func (g *gemm) each(apart bool, r rune, from, to loop.Bound, multiple int, body func()) {
+	if apart {
+		g.apart(r, from, to, multiple, body)
+		return
+	}
+	g.For(letterName(r), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+		g.at[r] = loop.At(x)
+		body()
+		return nil
+	})
 }
 
 // apart runs body for a range of the joined letter r, with the letters that it
@@ -239,7 +212,7 @@ func (g *gemm) pack() {
 		return
 	}
 	if !g.contiguous(g.col) {
-		g.eachSum(func() {
+		g.eachSum(true, func() {
 			g.For("j", loop.Bound{}, g.columns, 1, nil, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
 				g.at[g.col] = g.lo.Add(loop.At(j))
 				g.Store(g.panel, g.inPanel(loop.Dim{}).Add(loop.At(j)), g.operandAt(g.vector))
