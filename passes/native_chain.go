@@ -196,7 +196,7 @@ func (x *nativeChain) contraction(st *plan) {
 			if sums || x.few {
 				g.pack()
 			}
-			g.rowTiles(func(t rowTile) {
+			g.rowTiles(false, func(t rowTile) {
 				acc := g.zeros(t)
 				if sums {
 					acc = g.loadOut(t)
@@ -268,7 +268,7 @@ func (x *nativeChain) inPlace(g *gemm) bool {
 				}
 			}
 		}
-		g.rowTiles(func(t rowTile) {
+		g.rowTiles(false, func(t rowTile) {
 			var after *loop.Val
 			x.steps("j", loop.Bound{}, limit, n, nil, &after, func(j *loop.Val, _ []*loop.Val) []*loop.Val {
 				columns(t, j, n)
@@ -287,7 +287,7 @@ func (x *nativeChain) inPlace(g *gemm) bool {
 		}
 		x.For("panel", loop.Bound{}, panels, 1, nil, func(i *loop.Val, _ []*loop.Val) []*loop.Val {
 			g.piece(i, func() {
-				g.rowTiles(func(t rowTile) { g.storeOut(t, g.sumTile(t, g.zeros(t))) })
+				g.rowTiles(false, func(t rowTile) { g.storeOut(t, g.sumTile(t, g.zeros(t))) })
 			})
 			return nil
 		})

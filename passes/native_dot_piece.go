@@ -93,7 +93,7 @@ func (g *gemm) fewRows() {
 		return
 	}
 	g.panel = nil
-	g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+	g.rowTiles(false, func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
 }
 
 // manyRows copies rows and panels first, where that pays.
@@ -101,7 +101,7 @@ func (g *gemm) manyRows(each func(body func())) {
 	s := &g.shape
 	first := g.sums[0]
 	pack := func() {
-		if s.copy {
+		if s.copy && !s.passing {
 			g.pack()
 		}
 	}
@@ -112,7 +112,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		}
 		each(func() {
 			pack()
-			g.rowTiles(func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+			g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
 		})
 		return
 	}
@@ -131,7 +131,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		}
 		each(func() {
 			pack()
-			g.rowTiles(func(t rowTile) {
+			g.rowTiles(s.passing, func(t rowTile) {
 				sums := g.sumTile(t, g.loadTile(t))
 				g.storeTile(t.local, t, sums)
 			})
@@ -139,7 +139,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		return nil
 	})
 	each(func() {
-		g.rowTiles(func(t rowTile) { g.follows(t, t.local) })
+		g.rowTiles(false, func(t rowTile) { g.follows(t, t.local) })
 	})
 }
 
@@ -167,6 +167,7 @@ type rowTile struct {
 	n      int
 	each   int        // rows of one index of letter
 	local  loop.Index // the number of the first row within the piece
+	first  bool       // no other tile of the piece has the code of this one
 }
 
 func (t rowTile) rows() int { return t.n * t.each }
@@ -182,21 +183,22 @@ func (g *gemm) set(t rowTile, j int) {
 	}
 }
 
-// rowTiles covers the rows of a piece with tiles.
-func (g *gemm) rowTiles(body func(t rowTile)) {
+// rowTiles covers the rows of a piece with tiles; the first one apart from the
+// others if peel is set.
+func (g *gemm) rowTiles(peel bool, body func(t rowTile)) {
 	in := g.shape.inside
 	if len(in) == 0 {
-		body(rowTile{n: 1, each: 1})
+		body(rowTile{n: 1, each: 1, first: peel})
 		return
 	}
-	t := rowTile{letter: in[len(in)-1], each: 1}
-	outer := in[:len(in)-1]
-	if n := constant(g.extent(t.letter)); len(outer) > 0 && 2*n <= g.shape.rows {
-		t.inner, t.letter, t.each = t.letter, outer[len(outer)-1], n
-		outer = outer[:len(outer)-1]
+	t := rowTile{each: 1}
+	letter, inner, outer := g.tileLetters()
+	t.letter, t.inner = letter, inner
+	if inner != 0 {
+		t.each = constant(g.extent(inner))
 	}
-	var rec func(i int, local loop.Index)
-	rec = func(i int, local loop.Index) {
+	var rec func(i int, local loop.Index, peel bool)
+	rec = func(i int, local loop.Index, peel bool) {
 		r := t.letter
 		if i < len(outer) {
 			r = outer[i]
@@ -213,21 +215,37 @@ func (g *gemm) rowTiles(body func(t rowTile)) {
 			for _, x := range outer[i+1:] {
 				per = per.Mul(g.extent(x))
 			}
-			g.For(letterName(r), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+			inside := func(x *loop.Val, peel bool) {
 				g.at[r] = loop.At(x)
-				rec(i+1, local.Add(base.Add(loop.At(x)).Scale(per)))
+				rec(i+1, local.Add(base.Add(loop.At(x)).Scale(per)), peel)
+			}
+			if peel {
+				first := g.start(from)
+				inside(first, true)
+				from = loop.Bound{Val: g.Do(loop.Add, first, g.SizeOf(loop.N(1)))}
+			}
+			g.For(letterName(r), from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
+				inside(x, false)
 				return nil
 			})
 			return
 		}
-		g.tiles1(r, from, to, max(1, g.shape.rows/t.each), func(x *loop.Val, n int) {
+		g.tiles1(r, from, to, max(1, g.shape.rows/t.each), peel, func(x *loop.Val, n int, first bool) {
 			u := t
-			u.at, u.n = loop.At(x), n
+			u.at, u.n, u.first = loop.At(x), n, first
 			u.local = local.Add(base.Add(loop.At(x)).Scale(per))
 			body(u)
 		})
 	}
-	rec(0, loop.Index{})
+	rec(0, loop.Index{}, peel)
+}
+
+// start is the value of a lower bound.
+func (g *gemm) start(from loop.Bound) *loop.Val {
+	if from.Val != nil {
+		return from.Val
+	}
+	return g.SizeOf(from.Dim)
 }
 
 // blockRange is the range of r in the piece.
@@ -242,15 +260,24 @@ func (g *gemm) blockRange(r rune) (from, to loop.Bound) {
 }
 
 // tiles1 covers a range with steps of at most n: of two sizes where the range
-// is known, so that there is no small rest; else of n and smaller ones.
-func (g *gemm) tiles1(r rune, from, to loop.Bound, n int, body func(x *loop.Val, n int)) {
+// is known, so that there is no small rest; else of n and smaller ones. With
+// peel the first step, which is one of the large ones, stands alone.
+func (g *gemm) tiles1(r rune, from, to loop.Bound, n int, peel bool, body func(x *loop.Val, n int, first bool)) {
 	step := func(from, to loop.Bound, n int) loop.Bound {
 		var after *loop.Val
 		g.steps(letterName(r), from, to, n, nil, &after, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
-			body(x, n)
+			body(x, n, false)
 			return nil
 		})
 		return loop.Bound{Val: after}
+	}
+	begin := from
+	first := func(n int) {
+		if peel {
+			x := g.start(from)
+			body(x, n, true)
+			from = loop.Bound{Val: g.Do(loop.Add, x, g.SizeOf(loop.N(n)))}
+		}
 	}
 	size, known := to.Dim.Const()
 	known = known && to.Val == nil
@@ -263,16 +290,22 @@ func (g *gemm) tiles1(r rune, from, to loop.Bound, n int, body func(x *loop.Val,
 		small, more := size/count, size%count
 		if more > 0 { // the first ones have a row more
 			end := loop.Bound{Dim: loop.N(more * (small + 1))}
-			if from.Val != nil {
-				end = loop.Bound{Val: g.Do(loop.Add, from.Val, g.SizeOf(end.Dim))}
+			if begin.Val != nil {
+				end = loop.Bound{Val: g.Do(loop.Add, begin.Val, g.SizeOf(end.Dim))}
 			}
-			from = step(from, end, small+1)
+			first(small + 1)
+			if !peel || more > 1 {
+				from = step(from, end, small+1)
+			}
+		} else {
+			first(small)
 		}
 		if small > 0 {
 			step(from, to, small)
 		}
 		return
 	}
+	first(n)
 	for ; n > 1; n = (n + 2) / 4 {
 		from = step(from, to, n)
 	}
@@ -317,7 +350,7 @@ func (g *gemm) storeTile(row loop.Index, t rowTile, acc []*loop.Val) {
 
 // clear sets the sums of all rows to 0.
 func (g *gemm) clear() {
-	g.rowTiles(func(t rowTile) { g.storeTile(t.local, t, g.zeros(t)) })
+	g.rowTiles(false, func(t rowTile) { g.storeTile(t.local, t, g.zeros(t)) })
 }
 
 // finishTile stores a tile of sums and what follows from it.

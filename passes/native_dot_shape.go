@@ -12,7 +12,8 @@ type tileShape struct {
 	block         int    // indices of the first letter of inside in a piece; 0 for all
 	few, many     bool   // pieces may have few rows, or many
 	pack          bool   // the rows of the scalar operand are copied first
-	copy          bool   // many rows: a panel of the vector operand is copied first
+	copy          bool   // many rows: a panel of the vector operand is copied
+	passing       bool   // the first tile copies it
 	group         int    // panels of columns of a piece
 	sums          int    // indices of the first summed letter of a block; 0 for all
 }
@@ -23,6 +24,7 @@ const (
 	sumsBlock  = 1024 // sums of a panel where there are more
 	packedSums = 512  // sums of a block where rows are packed, too
 	farSums    = 128  // sums of a block where each is on another page
+	aheadSums  = 16   // sums that lie between a copy and what it asks memory for
 	rowsBlock  = 256  // rows of a piece where there are many
 	inPlace    = 80   // rows below which copying the vector operand does not pay
 	dotRows    = 24   // the same where its columns are not contiguous
@@ -147,6 +149,40 @@ func (g *gemm) chooseTile(rows int) {
 	}
 	aPanel := g.contiguous(g.col) && g.extent(g.col).Is(g.width()) && g.rowsFollow()
 	s.copy = s.many && !aPanel && !(rows < inPlace && g.contiguous(g.col))
+	s.passing = s.copy && g.contiguous(g.col) && g.firstTile()
+}
+
+// firstTile reports whether every piece of many rows has a tile of full size to
+// begin with.
+func (g *gemm) firstTile() bool {
+	s := &g.shape
+	if len(s.inside) == 0 {
+		return true
+	}
+	letter, inner, _ := g.tileLetters()
+	n := constant(g.extent(letter))
+	if g.count(s.inside) == unknown && !s.few { // there may be no rows at all
+		return false
+	}
+	first := letter == s.inside[0]
+	switch {
+	case first && s.block > 0:
+		return n < unknown && (n%s.block == 0 || n%s.block >= s.rows)
+	case first && inner == 0:
+		return true
+	}
+	return n < unknown
+}
+
+// tileLetters are the letters of the rows of a tile, the second one 0 if there
+// is none, and those around it.
+func (g *gemm) tileLetters() (letter, inner rune, outer []rune) {
+	in := g.shape.inside
+	letter, outer = in[len(in)-1], in[:len(in)-1]
+	if len(outer) > 0 && 2*constant(g.extent(letter)) <= g.shape.rows {
+		letter, inner, outer = outer[len(outer)-1], letter, outer[:len(outer)-1]
+	}
+	return letter, inner, outer
 }
 
 // least is how many rows are worth a copy of a panel of the vector operand.

@@ -9,7 +9,11 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 	return g.overSums(4, acc, func(acc []*loop.Val) []*loop.Val {
 		vectors := make([]*loop.Val, len(g.masks))
 		for v, mask := range g.masks {
-			vectors[v] = g.vectorAt(v, mask)
+			if t.first {
+				vectors[v] = g.copied(v, mask)
+			} else {
+				vectors[v] = g.vectorAt(v, mask)
+			}
 		}
 		next := make([]*loop.Val, len(acc))
 		for j := range t.rows() {
@@ -22,6 +26,21 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 		}
 		return next
 	})
+}
+
+// copied is vectorAt for the first tile of a piece, which copies the panel in
+// passing: it waits for memory while it multiplies.
+func (g *gemm) copied(v int, mask *loop.Val) *loop.Val {
+	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
+	var x *loop.Val
+	buf, at := g.operand[g.vector].buf, g.address(g.vector)
+	if row := constant(g.stride(g.vector, g.sums[len(g.sums)-1])); mask == nil && row < unknown/aheadSums {
+		x = g.LoadAhead(buf, at, aheadSums*row)
+	} else {
+		x = g.LoadVec(buf, at, mask)
+	}
+	g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), x, nil)
+	return x
 }
 
 // vectorAt loads vector v of the columns for the current summed letters.
@@ -162,7 +181,7 @@ func (g *gemm) dots() {
 func (g *gemm) rowTiles4(body func(t rowTile)) {
 	rows := g.shape.rows
 	g.shape.rows = min(rows, 4)
-	g.rowTiles(body)
+	g.rowTiles(false, body)
 	g.shape.rows = rows
 }
 
