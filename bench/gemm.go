@@ -24,8 +24,8 @@ func (p product) name() string {
 	return name
 }
 
-// products are the shapes of GPT-2 with 256 tokens in all three forms, and what
-// small batches need.
+// products are the shapes of GPT-2 with 256 tokens and of a GPT of 384
+// channels with 2048 in all three forms, and what small batches need.
 func products() []product {
 	var out []product
 	for _, form := range []string{"NN", "NT", "TN"} {
@@ -41,6 +41,15 @@ func products() []product {
 			product{l.what + " fwd", "NN", 256, l.o, l.i, false},
 			product{l.what + " dX", "NT", 256, l.i, l.o, false},
 			product{l.what + " dW", "TN", l.i, l.o, 256, false})
+	}
+	for _, l := range []struct {
+		what string
+		i, o int
+	}{{"mini qkv", 384, 1152}, {"mini fc", 384, 1536}, {"mini fcproj", 1536, 384}} {
+		out = append(out,
+			product{l.what + " fwd", "NN", 2048, l.o, l.i, false},
+			product{l.what + " dX", "NT", 2048, l.i, l.o, false},
+			product{l.what + " dW", "TN", l.i, l.o, 2048, false})
 	}
 	out = append(out,
 		product{"head fwd", "NT", 256, 50257, 768, false},

@@ -354,7 +354,7 @@ func (g *gemm) memory() bool {
 		if s.pack || !g.contiguous(g.col) {
 			return false
 		}
-		s.copy = false
+		s.copy, s.passing = false, false
 	}
 	if s.copy {
 		g.panel = g.Local(g.names.pick("", "panel"), loop.F32, loop.N((sums+loop.Lanes)*g.width()))

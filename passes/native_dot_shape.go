@@ -21,13 +21,15 @@ type tileShape struct {
 // Sizes of blocks, in elements.
 const (
 	panelSums  = 3072 // most sums of a panel: with 32 columns it takes a third of a level 2 cache
-	sumsBlock  = 1024 // sums of a panel where there are more
-	packedSums = 512  // sums of a block where rows are packed, too
+	packedSums = 1024 // most sums of a panel where rows are packed, or each sum has a row of its own
+	sumsBlock  = 512  // sums of a block where there are more
 	farSums    = 128  // sums of a block where each is on another page
 	aheadSums  = 16   // sums that lie between a copy and what it asks memory for
 	rowsBlock  = 256  // rows of a piece where there are many
 	inPlace    = 80   // rows below which copying the vector operand does not pay
 	dotRows    = 24   // the same where its columns are not contiguous
+	cacheWay   = 1024 // elements that lie so far apart share a place of level 1
+	aliasRows  = 11   // most rows of a tile that share one place of level 1: it has 8 or 12 lines
 	tileSums   = 1 << 15
 	worthPiece = 8_000_000 // operations below which more pieces are not worth their copies
 	unknown    = 1 << 30
@@ -41,6 +43,12 @@ func constant(d ir.Dim) int {
 		return min(c, unknown)
 	}
 	return unknown
+}
+
+// alias reports whether elements at this distance share one place of level 1.
+func alias(d ir.Dim) bool {
+	n, known := d.Const()
+	return known && n > 0 && n%cacheWay == 0
 }
 
 // count is the product of the extents of letters, or unknown.
@@ -65,21 +73,19 @@ func (g *gemm) chooseShape() {
 		s.inside = s.inside[1:]
 	}
 	s.pack = g.operand[1-g.vector].computed || g.liesBadly()
-	sums := 0
-	if all, per := g.count(g.sums), g.count(g.sums[1:]); per < unknown {
-		switch {
-		case s.pack && all > sumsBlock:
-			sums = max(1, packedSums/per)
-		case all > panelSums:
-			sums = max(1, sumsBlock/per)
-		}
+	sums, most := 0, panelSums
+	if s.pack || !g.stride(1-g.vector, g.sums[len(g.sums)-1]).Is(1) {
+		most = packedSums
 	}
-	most := rowsBlock
+	if per := g.count(g.sums[1:]); per < unknown && g.count(g.sums) > most {
+		sums = max(1, sumsBlock/per)
+	}
+	most = rowsBlock
 	if s.pack && sums == 0 {
 		most = rowsBlock / 2
 	}
 	// Fewer rows or columns of a piece cost more copies.
-	for _, less := range []struct{ rows, panels int }{{1, 4}, {2, 4}, {4, 4}, {4, 2}, {8, 2}} {
+	for _, less := range []struct{ rows, panels int }{{1, 4}, {2, 2}, {4, 4}, {4, 2}, {8, 2}} {
 		s.sums, s.block = sums, 0
 		g.chooseTile(g.cutRows(most / less.rows))
 		n := 0
@@ -142,6 +148,9 @@ func (g *gemm) chooseTile(rows int) {
 		}
 	}
 	s.rows = min(rows, g.tileRows(s.vectors))
+	if n := len(g.rows); !s.pack && n > 0 && alias(g.stride(1-g.vector, g.rows[n-1])) {
+		s.rows = min(s.rows, aliasRows)
+	}
 
 	if far := g.sums[len(g.sums)-1]; !s.many && rows > 2 && g.contiguous(g.col) && constant(g.stride(g.vector, far)) >= 1024 && g.count(g.sums) > 2*farSums {
 		s.few, s.many = false, true
@@ -200,23 +209,15 @@ func (g *gemm) tileRows(vectors int) int {
 	return (g.target.Regs - 1 - n) / n
 }
 
-// liesBadly reports whether the tiles read the scalar operand so that it does
-// not stay in the caches, and copying it pays: rows that are a multiple of a
-// page apart, which share a few lines of level 1, or the sums so far apart that
-// each is on another page.
+// liesBadly reports whether the scalar operand has a row for each sum so far
+// apart that all of them share a few lines of the caches, and copying pays.
 func (g *gemm) liesBadly() bool {
 	i := 1 - g.vector
 	if g.operand[i].computed || len(g.rows) == 0 || g.count(g.rows) == unknown || g.count(g.rows) < 4*dotRows || constant(g.extent(g.col)) < 8*loop.Lanes {
 		return false
 	}
 	row, sum := g.stride(i, g.rows[len(g.rows)-1]), g.stride(i, g.sums[len(g.sums)-1])
-	switch {
-	case sum.Is(1):
-		return constant(row)%512 == 0
-	case row.Is(1):
-		return constant(sum) >= 512 && g.count(g.sums) >= packedSums
-	}
-	return false
+	return row.Is(1) && alias(sum) && g.count(g.sums) >= farSums
 }
 
 // panelsOfPiece is how many panels a piece has, and how many pieces there are:
@@ -238,8 +239,9 @@ func (g *gemm) panelsOfPiece(least int) (panels, pieces int) {
 	}
 	groups := func() int { return constant(ceil(g.extent(g.col), n*g.width())) }
 	for n > least && others*groups() < enoughPieces {
-		n = (n + 1) / 2
+		n--
 	}
+	n = constant(ceil(ceil(g.extent(g.col), g.width()), groups())) // of equal size
 	return n, others * groups()
 }
 
