@@ -143,6 +143,16 @@ func (p *plan) solveDot(d *ir.Value, see through) bool {
 			return false
 		}
 	}
+	if !p.follow(d) {
+		return false
+	}
+	p.form = p.formOf(d, see)
+	return true
+}
+
+// follow makes the axes of d the rows of a group in which all else follows from
+// d element by element; false if that is not so.
+func (p *plan) follow(d *ir.Value) bool {
 	c, loose := p.joinAxes(p.members)
 	row, ok := c.axesOf(d)
 	if !ok {
@@ -164,7 +174,6 @@ func (p *plan) solveDot(d *ir.Value, see through) bool {
 			return false
 		}
 	}
-	p.form = p.formOf(d, see)
 	return true
 }
 

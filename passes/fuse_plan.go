@@ -21,6 +21,8 @@ const (
 	columns
 	// contraction: one dot, with what its operands need and what follows it.
 	contraction
+	// untiled: an untile, and what follows it element by element.
+	untiled
 	// chained: contractions and what is between them, a block of rows at a time;
 	// see chain.
 	chained
@@ -45,6 +47,7 @@ type plan struct {
 	phases  int                 // number of the last phase
 	dot     *ir.Value           // of contraction
 	form    *dotForm            // of contraction
+	untile  *ir.Value           // of untiled
 
 	// Of chained:
 	chain  *chain
@@ -109,12 +112,14 @@ func planBody(body *ir.Func, memory map[*ir.Value]storage) *plan {
 // solve finds out how the group can be one kernel; false if it cannot.
 func (p *plan) solve(see through) bool {
 	p.see = see
-	var dots []*ir.Value
+	var dots, untiles []*ir.Value
 	reduces, special := false, false
 	for _, v := range p.members {
 		switch {
 		case v.Op == ops.Dot:
 			dots = append(dots, v)
+		case v.Op == ops.Untile:
+			untiles = append(untiles, v)
 		case v.Op.Lower != nil || v.Op == ops.DynUpdate:
 			special = true
 		case v.Op.Reduces:
@@ -126,6 +131,8 @@ func (p *plan) solve(see through) bool {
 		return false
 	case special:
 		return len(p.members) == 1
+	case len(untiles) > 0:
+		return len(untiles) == 1 && len(dots) == 0 && !reduces && p.solveUntile(untiles[0], see)
 	case len(dots) > 1:
 		return p.mayChain && p.solveChain(see)
 	case len(dots) == 1:

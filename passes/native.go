@@ -67,6 +67,8 @@ func nativeLoops(k *kernel) (*loop.Kernel, error) {
 		b.rows(p)
 	case contraction:
 		b.products(p)
+	case untiled:
+		b.untiled(p)
 	default:
 		b.naive()
 	}

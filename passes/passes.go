@@ -109,6 +109,16 @@ var List = []*Pass{
 		Run:   each(cse),
 	},
 	{
+		Name: "winograd",
+		Doc:  "winograd writes convolutions with filters of 3 by 3 so that they take a quarter of the products.",
+		After: []After{
+			{"derive", "gradients are convolutions, too"},
+			{"batch", "larger convolutions gain more"},
+			{"cse.3", "a step would keep the transformed images, which are larger than the images, for its gradients"},
+		},
+		Run: each(winograd),
+	},
+	{
 		Name:  "dce.2",
 		Doc:   "dce.2 is dce on the derived functions: gradients that nobody asked for and values kept for them.",
 		After: []After{{"cse.3", "what was merged away is unused"}},

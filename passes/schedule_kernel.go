@@ -78,6 +78,8 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 		b.columns(p)
 	case contraction:
 		b.contraction(p)
+	case untiled:
+		b.untiled(p)
 	case chained:
 		b.chained(p)
 	default:
@@ -188,6 +190,8 @@ func (b *kernelBuilder) naive() {
 		switch {
 		case r.Op == ops.ScatterAdd && r.Args[0].Op == ir.Param:
 			b.scatterAdd(j, r)
+		case r.Op == ops.Tiles:
+			ops.EmitTiles(&b.Emitter, r, b.nest, func(idx []loop.Index, x *loop.Val) { b.store(r, idx, x) })
 		case r.Op.Lower != nil:
 			r.Op.Lower(&b.Emitter, r, b.out[r][0].buf)
 		case r.Op == ops.DynUpdate && r.Args[0].Op == ir.Param:

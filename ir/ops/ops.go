@@ -87,6 +87,10 @@ var (
 	ConvInput      = new(ir.Op) // gradient of Conv to x: dy, w; attrs and Shape of x
 	ConvFilter     = new(ir.Op) // gradient of Conv to w: x, dy; attrs and Shape of w
 
+	// Winograd's form of convolutions (winograd.go): a matrix applied from both sides to each tile.
+	Tiles  = new(ir.Op) // x[B, S, T, C...]; Matrix, PadLo, Shape -> [n*n, B, I, J, C...]
+	Untile = new(ir.Op) // y[n*n, B, I, J, C...]; Matrix, Shape -> [B, S, T, C...]
+
 	// Order (order.go), along the last axis: i32 indices, ties to the lower index first.
 	SortIndex = new(ir.Op) // ascending, or Descending
 	TopKIndex = new(ir.Op) // of the Extent largest, descending
@@ -124,6 +128,7 @@ var (
 	PadHi     = ir.NewAttr[[]int]("padhi", "padding behind per spatial axis")
 	Dilation  = ir.NewAttr[[]int]("dilation", "distance of taps per spatial axis")
 	Groups    = ir.NewAttr[int]("groups", "groups of channels that do not mix")
+	Matrix    = ir.NewAttr[string]("matrix", "the matrix of Winograd's form: what it is for, and the results of a tile along an axis")
 	Descend   = ir.NewAttr[bool]("descend", "largest first")
 	IOU       = ir.NewAttr[float64]("iou", "overlap from which a box is dropped")
 	Body      = ir.NewAttr[*ir.Func]("body", "the sub-function")

@@ -28,7 +28,7 @@ var Families = []Family{
 	{"gather", "Indexing by computed values, and the transposes, which add.",
 		[]*ir.Op{Gather, Scatter, ScatterAdd, TakeAlong, PutAlong, GatherND, ScatterND, SegmentSum, SegmentMax}},
 	{"window", "Windows and convolutions on any number of spatial axes, channels last.",
-		[]*ir.Op{Window, Fold, Unwindow, CausalWindow, CausalFold, CausalUnwindow, Conv, ConvInput, ConvFilter}},
+		[]*ir.Op{Window, Fold, Unwindow, CausalWindow, CausalFold, CausalUnwindow, Conv, ConvInput, ConvFilter, Tiles, Untile}},
 	{"order", "Sorting and selection: indices, ties to the lower index.",
 		[]*ir.Op{SortIndex, TopKIndex, NMS, NMSKeep, NMSCount}},
 	{"control", "Loops, tuples, stops of the gradient, and groups of values that one kernel computes.",
