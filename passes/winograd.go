@@ -23,19 +23,19 @@ func winograd(f *ir.Func) (*ir.Func, error) {
 		switch v.Op {
 		case ops.Conv:
 			u := c.filter(g, args[1], "filter")
-			m := g.Dot("tbijc,tcn->tbijn", c.tiles(g, args[0], "input", c.pad), u)
+			m := g.Dot("btijc,tcn->btijn", c.tiles(g, args[0], "input", c.pad), u)
 			return g.Untile(m, c.matrix("output"), v.Type.Shape)
 		case ops.ConvInput:
 			// The convolution of the gradient with the turned filter.
 			pad := []int{2 - c.pad[0], 2 - c.pad[1]}
 			u := c.filter(g, args[1], "turned")
-			m := g.Dot("tbijn,tcn->tbijc", c.tiles(g, args[0], "input", pad), u)
+			m := g.Dot("btijn,tcn->btijc", c.tiles(g, args[0], "input", pad), u)
 			return g.Untile(m, c.matrix("output"), v.Type.Shape)
 		default:
 			x, dy := c.tiles(g, args[0], "input", c.pad), c.tiles(g, args[1], "spread", []int{0, 0})
-			u := g.Dot("tbijc,tbijn->tcn", x, dy)
+			u := g.Dot("btijc,btijn->tcn", x, dy)
 			one, w := loop.N(1), v.Type.Shape
-			u = g.Reshape(u, u.Type.Shape[0], one, one, one, w[2], w[3])
+			u = g.Reshape(u, one, u.Type.Shape[0], one, one, w[2], w[3])
 			return g.Reshape(g.Untile(u, c.matrix("collect"), slices.Concat([]ir.Dim{one}, w)), w...)
 		}
 	})
@@ -101,5 +101,5 @@ func (c winogradForm) filter(g ops.Graph, w *ir.Value, matrix string) *ir.Value 
 	one := loop.N(1)
 	u := g.Tiles(g.Reshape(w, slices.Concat([]ir.Dim{one}, w.Type.Shape)...), c.matrix(matrix), []int{0, 0}, 1, 1)
 	s := u.Type.Shape
-	return g.Reshape(u, s[0], s[4], s[5])
+	return g.Reshape(u, s[1], s[4], s[5])
 }
