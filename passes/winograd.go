@@ -15,36 +15,22 @@ import (
 // multiplied place by place, summed over channels, and transformed back. That
 // takes n*n = (m+2)² products of channels for m*m results, in place of 9*m*m:
 // a quarter for m = 4, the most that float32 bears well.
-func winograd(f *ir.Func) (*ir.Func, error) {
+func winograd(f *ir.Func) (*ir.Func, error) { return winogradWith(f, cheapestForm) }
+
+// winogradWith writes convolutions in the form that is chosen for them, if any is.
+func winogradWith(f *ir.Func, choose func(v *ir.Value) (winogradForm, bool)) (*ir.Func, error) {
 	var fail error
 	w, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
-		c, ok := winogradOf(v)
-		if !ok {
-			attrs, err := withBodies(v, winograd)
-			if err != nil {
-				fail = err
-				return nil
-			}
-			return g.Do(v.Op, args, attrs...)
+		c, ok := choose(v)
+		if ok {
+			return c.write(g, v, args)
 		}
-		switch v.Op {
-		case ops.Conv:
-			u := c.filter(g, args[1], "filter")
-			m := g.Dot("btijc,tcn->btijn", c.tiles(g, args[0], "input", c.pad), u)
-			return g.Untile(m, c.matrix("output"), v.Type.Shape)
-		case ops.ConvInput:
-			// The convolution of the gradient with the turned filter.
-			pad := []int{2 - c.pad[0], 2 - c.pad[1]}
-			u := c.filter(g, args[1], "turned")
-			m := g.Dot("btijn,tcn->btijc", c.tiles(g, args[0], "input", pad), u)
-			return g.Untile(m, c.matrix("output"), v.Type.Shape)
-		default:
-			x, dy := c.tiles(g, args[0], "input", c.pad), c.tiles(g, args[1], "spread", []int{0, 0})
-			u := g.Dot("btijc,btijn->tcn", x, dy)
-			one, w := loop.N(1), v.Type.Shape
-			u = g.Reshape(u, one, u.Type.Shape[0], one, one, w[2], w[3])
-			return g.Reshape(g.Untile(u, c.matrix("collect"), slices.Concat([]ir.Dim{one}, w)), w...)
+		attrs, err := withBodies(v, func(f *ir.Func) (*ir.Func, error) { return winogradWith(f, choose) })
+		if err != nil {
+			fail = err
+			return nil
 		}
+		return g.Do(v.Op, args, attrs...)
 	})
 	return w, errors.Join(fail, err)
 }
@@ -57,29 +43,84 @@ type winogradForm struct {
 	along [2]int
 }
 
-// winogradOf is the cheapest form of v, if it is a convolution that has one and
-// gains by it.
-func winogradOf(v *ir.Value) (best winogradForm, ok bool) {
-	var image, filter []ir.Dim // of the results of tiles, and of the weights
+// write is the convolution v of args in the form c.
+func (c winogradForm) write(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
+	switch v.Op {
+	case ops.Conv:
+		u := c.filter(g, args[1], "filter")
+		m := g.Dot("btijc,tcn->btijn", c.tiles(g, args[0], "input", c.pad), u)
+		return g.Untile(m, c.matrix("output"), v.Type.Shape)
+	case ops.ConvInput:
+		// The convolution of the gradient with the turned filter.
+		pad := []int{2 - c.pad[0], 2 - c.pad[1]}
+		u := c.filter(g, args[1], "turned")
+		m := g.Dot("btijn,tcn->btijc", c.tiles(g, args[0], "input", pad), u)
+		return g.Untile(m, c.matrix("output"), v.Type.Shape)
+	default:
+		x, dy := c.tiles(g, args[0], "input", c.pad), c.tiles(g, args[1], "spread", []int{0, 0})
+		u := g.Dot("btijc,btijn->tcn", x, dy)
+		one, w := loop.N(1), v.Type.Shape
+		u = g.Reshape(u, one, u.Type.Shape[0], one, one, w[2], w[3])
+		return g.Reshape(g.Untile(u, c.matrix("collect"), slices.Concat([]ir.Dim{one}, w)), w...)
+	}
+}
+
+func (c winogradForm) matrix(name string) string { return name + strconv.Itoa(c.m) }
+
+func (c winogradForm) tiles(g ops.Graph, x *ir.Value, matrix string, pad []int) *ir.Value {
+	return g.Tiles(x, c.matrix(matrix), pad, c.along[0], c.along[1])
+}
+
+// filter is the transformed filter w: places, channels in and out.
+func (c winogradForm) filter(g ops.Graph, w *ir.Value, matrix string) *ir.Value {
+	u := g.Tiles(g.Reshape(w, slices.Concat([]ir.Dim{loop.N(1)}, w.Type.Shape)...), c.matrix(matrix), []int{0, 0}, 1, 1)
+	s := u.Type.Shape
+	return g.Reshape(u, s[1], s[4], s[5])
+}
+
+// winogradForms are the forms that v has.
+func winogradForms(v *ir.Value) []winogradForm {
+	var image []ir.Dim // of the results of tiles
 	switch v.Op {
 	case ops.Conv, ops.ConvInput:
-		image, filter = v.Type.Shape, v.Arg(1).Shape
+		image = v.Type.Shape
 	case ops.ConvFilter:
-		image, filter = v.Arg(1).Shape, v.Type.Shape
+		image = v.Arg(1).Shape
 	default:
-		return best, false
+		return nil
 	}
 	geo := ops.GeometryOf(v)
 	if geo.Rank() != 2 || ops.Groups.Of(v) != 1 {
-		return best, false
+		return nil
 	}
 	var size [2]int
 	for i := range size {
 		n, known := image[1+i].Const()
-		if !known || geo.Kernel[i] != 3 || geo.Stride[i] != 1 || geo.Dilation[i] != 1 || geo.PadLo[i] > 2 {
-			return best, false
+		if !known || n == 0 || geo.Kernel[i] != 3 || geo.Stride[i] != 1 || geo.Dilation[i] != 1 || geo.PadLo[i] > 2 {
+			return nil
 		}
 		size[i] = n
+	}
+	var out []winogradForm
+	for _, m := range []int{2, 4} {
+		c := winogradForm{m: m, pad: geo.PadLo}
+		for i, n := range size {
+			c.along[i] = ops.TilesAlong(c.matrix("output"), n)
+		}
+		out = append(out, c)
+	}
+	return out
+}
+
+// cheapestForm is the cheapest form of v, if that gains by it.
+func cheapestForm(v *ir.Value) (best winogradForm, ok bool) {
+	forms := winogradForms(v)
+	if forms == nil {
+		return best, false
+	}
+	image, filter := v.Type.Shape, v.Arg(1).Shape
+	if v.Op == ops.ConvFilter {
+		image, filter = filter, image
 	}
 	in, known := filter[2].Const()
 	out, also := filter[3].Const()
@@ -90,12 +131,8 @@ func winogradOf(v *ir.Value) (best winogradForm, ok bool) {
 	if !known {
 		images = 1
 	}
-	least := float64(9 * images * size[0] * size[1])
-	for _, m := range []int{2, 4} {
-		c := winogradForm{m: m, pad: geo.PadLo}
-		for i, n := range size {
-			c.along[i] = ops.TilesAlong(c.matrix("output"), n)
-		}
+	least := float64(9 * images * constant(image[1]) * constant(image[2]))
+	for _, c := range forms {
 		if cost := c.cost(images, in, out); cost < least {
 			best, ok, least = c, true, cost
 		}
@@ -116,18 +153,4 @@ func (c winogradForm) cost(images, in, out int) float64 {
 	tiles := float64(images * c.along[0] * c.along[1])
 	numbers := float64((c.m + 2) * (c.m + 2))
 	return numbers * (tiles*(1+winogradImage*(1/float64(in)+1/float64(out))) + winogradFilter)
-}
-
-func (c winogradForm) matrix(name string) string { return name + strconv.Itoa(c.m) }
-
-func (c winogradForm) tiles(g ops.Graph, x *ir.Value, matrix string, pad []int) *ir.Value {
-	return g.Tiles(x, c.matrix(matrix), pad, c.along[0], c.along[1])
-}
-
-// filter is the transformed filter w, t places, channels in and out.
-func (c winogradForm) filter(g ops.Graph, w *ir.Value, matrix string) *ir.Value {
-	one := loop.N(1)
-	u := g.Tiles(g.Reshape(w, slices.Concat([]ir.Dim{one}, w.Type.Shape)...), c.matrix(matrix), []int{0, 0}, 1, 1)
-	s := u.Type.Shape
-	return g.Reshape(u, s[1], s[4], s[5])
 }

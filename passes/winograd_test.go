@@ -1,0 +1,124 @@
+package passes
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/ops"
+)
+
+// A padded is a convolution with a filter of 3 by 3.
+type padded struct {
+	b         any
+	h, w      int
+	in, out   int
+	padLo, hi []int
+}
+
+func (c padded) geometry() ops.Geometry {
+	return ops.Geometry{Kernel: []int{3, 3}, Stride: []int{1, 1}, PadLo: c.padLo, PadHi: c.hi, Dilation: []int{1, 1}}
+}
+
+// functions are the convolution and its gradients, with what follows them.
+func (c padded) functions(t *testing.T) []*ir.Func {
+	x, w, geo := f32(c.b, c.h, c.w, c.in), f32(3, 3, c.in, c.out), c.geometry()
+	f := func(make func(g ops.Graph) *ir.Value, follow bool) *ir.Func {
+		return build(t, func(g ops.Graph) []*ir.Value {
+			y := make(g)
+			if !follow {
+				return []*ir.Value{y}
+			}
+			z := g.Param("z", y.Type)
+			bias := g.Param("bias", y.Type.WithShape(y.Type.Shape[3]))
+			s := g.Add(g.Add(y, z), g.Broadcast(bias, y.Type.Shape, 3))
+			return []*ir.Value{g.Max(s, g.Like(s, 0)), s}
+		})
+	}
+	dy := func(g ops.Graph) *ir.Value {
+		places, err := geo.Places(x.Shape[1:3])
+		require.NoError(t, err)
+		return g.Param("dy", x.WithShape(x.Shape[0], places[0], places[1], n(c.out)))
+	}
+	var out []*ir.Func
+	for _, follow := range []bool{false, true} {
+		out = append(out,
+			f(func(g ops.Graph) *ir.Value { return g.Conv(g.Param("x", x), g.Param("w", w), geo, 1) }, follow),
+			f(func(g ops.Graph) *ir.Value { return g.ConvInput(dy(g), g.Param("w", w), geo, 1, x.Shape) }, follow),
+			f(func(g ops.Graph) *ir.Value { return g.ConvFilter(g.Param("x", x), dy(g), geo, 1, w.Shape) }, follow))
+	}
+	return out
+}
+
+// Winograd's form means what the convolution does, for tiles that hang over the
+// image, any padding and any number of channels, and so do its kernels.
+func TestWinograd(t *testing.T) {
+	none, one, two := []int{0, 0}, []int{1, 1}, []int{2, 2}
+	native := 0
+	for _, c := range []padded{
+		{1, 3, 3, 1, 1, none, none}, {2, 8, 8, 16, 16, one, one}, {1, 4, 4, 17, 20, one, one}, {2, 5, 11, 3, 18, one, one},
+		{"B", 7, 6, 16, 5, none, one}, {1, 13, 9, 2, 33, two, none}, {3, 10, 3, 5, 16, []int{0, 2}, []int{1, 0}}, {1, 6, 18, 32, 4, none, none},
+	} {
+		for _, f := range c.functions(t) {
+			for k := range 2 {
+				w, err := winogradWith(f, func(v *ir.Value) (winogradForm, bool) {
+					forms := winogradForms(v)
+					if forms == nil {
+						return winogradForm{}, false
+					}
+					return forms[k], true
+				})
+				require.NoError(t, err)
+				name := fmt.Sprint(c, k, w)
+				require.Equal(t, 1, countOps(w)["untile"], name)
+				require.NoError(t, newOracle(5).same(f, w), name)
+				out := lowered(t, w, map[string]int{"B": 3})
+				for _, k := range out.Kernels {
+					if len(k.Native) > 0 {
+						native++
+						checkNative(t, name, k, map[string]int{"B": 3}, rand.New(rand.NewPCG(7, 8)))
+					}
+				}
+			}
+		}
+	}
+	assert.Greater(t, native, 300)
+}
+
+// What is not a convolution of 3 by 3 without steps, or gains nothing, stays.
+func TestWinogradForms(t *testing.T) {
+	square := func(kernel, stride, pad, dilation int) ops.Geometry {
+		two := func(x int) []int { return []int{x, x} }
+		return ops.Geometry{Kernel: two(kernel), Stride: two(stride), PadLo: two(pad), PadHi: two(pad), Dilation: two(dilation)}
+	}
+	for _, c := range []struct {
+		b             any
+		size, in, out int
+		geo           ops.Geometry
+		groups, m     int
+	}{
+		{16, 32, 64, 64, square(3, 1, 1, 1), 1, 4},
+		{16, 4, 512, 512, square(3, 1, 1, 1), 1, 2},
+		{1, 32, 64, 64, square(3, 1, 1, 1), 1, 4},
+		{"B", 32, 64, 64, square(3, 1, 1, 1), 1, 4},
+		{1, 4, 512, 512, square(3, 1, 1, 1), 1, 0},
+		{16, 32, 3, 64, square(3, 1, 1, 1), 1, 0},
+		{16, 32, 64, 1, square(3, 1, 1, 1), 1, 0},
+		{16, 32, 64, 64, square(3, 2, 1, 1), 1, 0},
+		{16, 32, 64, 64, square(3, 1, 2, 2), 1, 0},
+		{16, 32, 64, 64, square(3, 1, 3, 1), 1, 0},
+		{16, 32, 64, 64, square(5, 1, 2, 1), 1, 0},
+		{16, 32, 64, 64, square(3, 1, 1, 1), 2, 0},
+	} {
+		g := ops.On(ir.NewBuilder("f"))
+		y := g.Conv(g.Param("x", f32(c.b, c.size, c.size, c.in)), g.Param("w", f32(c.geo.Kernel[0], c.geo.Kernel[1], c.in/c.groups, c.out)), c.geo, c.groups)
+		require.NoError(t, g.Err)
+		form, ok := cheapestForm(y)
+		assert.Equal(t, c.m > 0, ok, "%v", c)
+		assert.Equal(t, c.m, form.m, "%v", c)
+	}
+}
