@@ -2,7 +2,6 @@ package passes
 
 import (
 	"errors"
-	"slices"
 	"strconv"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -48,20 +47,21 @@ func (c winogradForm) write(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Valu
 	switch v.Op {
 	case ops.Conv:
 		u := c.filter(g, args[1], "filter")
-		m := g.Dot("btijc,tcn->btijn", c.tiles(g, args[0], "input", c.pad), u)
+		m := g.Dot("bijtc,ctn->bijtn", c.tiles(g, args[0], "input", c.pad), u)
 		return g.Untile(m, c.matrix("output"), v.Type.Shape)
 	case ops.ConvInput:
 		// The convolution of the gradient with the turned filter.
 		pad := []int{2 - c.pad[0], 2 - c.pad[1]}
 		u := c.filter(g, args[1], "turned")
-		m := g.Dot("btijn,tcn->btijc", c.tiles(g, args[0], "input", pad), u)
+		m := g.Dot("bijtn,ctn->bijtc", c.tiles(g, args[0], "input", pad), u)
 		return g.Untile(m, c.matrix("output"), v.Type.Shape)
 	default:
 		x, dy := c.tiles(g, args[0], "input", c.pad), c.tiles(g, args[1], "spread", []int{0, 0})
-		u := g.Dot("btijc,btijn->tcn", x, dy)
-		one, w := loop.N(1), v.Type.Shape
-		u = g.Reshape(u, one, u.Type.Shape[0], one, one, w[2], w[3])
-		return g.Reshape(g.Untile(u, c.matrix("collect"), slices.Concat([]ir.Dim{one}, w)), w...)
+		u := g.Dot("bijtc,bijtn->ctn", x, dy)
+		s := u.Type.Shape
+		u = g.Reshape(u, s[0], loop.N(1), loop.N(1), s[1], s[2])
+		w := v.Type.Shape
+		return g.Transpose(g.Untile(u, c.matrix("collect"), []ir.Dim{w[2], w[0], w[1], w[3]}), 1, 2, 0, 3)
 	}
 }
 
@@ -71,11 +71,13 @@ func (c winogradForm) tiles(g ops.Graph, x *ir.Value, matrix string, pad []int) 
 	return g.Tiles(x, c.matrix(matrix), pad, c.along[0], c.along[1])
 }
 
-// filter is the transformed filter w: places, channels in and out.
+// filter is the transformed filter w: channels in, places, channels out. So each
+// of its tiles is one run of memory, as those of images are: places a large
+// power of 2 apart would share a few lines of the level 1 cache.
 func (c winogradForm) filter(g ops.Graph, w *ir.Value, matrix string) *ir.Value {
-	u := g.Tiles(g.Reshape(w, slices.Concat([]ir.Dim{loop.N(1)}, w.Type.Shape)...), c.matrix(matrix), []int{0, 0}, 1, 1)
+	u := g.Tiles(g.Transpose(w, 2, 0, 1, 3), c.matrix(matrix), []int{0, 0}, 1, 1)
 	s := u.Type.Shape
-	return g.Reshape(u, s[1], s[4], s[5])
+	return g.Reshape(u, s[0], s[3], s[4])
 }
 
 // winogradForms are the forms that v has.

@@ -88,8 +88,8 @@ var (
 	ConvFilter     = new(ir.Op) // gradient of Conv to w: x, dy; attrs and Shape of w
 
 	// Winograd's form of convolutions (winograd.go): a matrix applied from both sides to each tile.
-	Tiles  = new(ir.Op) // x[B, S, T, C...]; Matrix, PadLo, Shape -> [B, n*n, I, J, C...]
-	Untile = new(ir.Op) // y[B, n*n, I, J, C...]; Matrix, Shape -> [B, S, T, C...]
+	Tiles  = new(ir.Op) // x[B, S, T, C...]; Matrix, PadLo, Shape -> [B, I, J, n*n, C...]
+	Untile = new(ir.Op) // y[B, I, J, n*n, C...]; Matrix, Shape -> [B, S, T, C...]
 
 	// Order (order.go), along the last axis: i32 indices, ties to the lower index first.
 	SortIndex = new(ir.Op) // ascending, or Descending

@@ -210,11 +210,11 @@ type Nest func(shape []ir.Dim, body func(idx []loop.Index))
 func EmitTiles(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Index, x *loop.Val)) {
 	t := tileMatrices[Matrix.Of(v)]
 	x, shape := v.Args[0], v.Type.Shape
-	nest(slices.Concat(shape[:1], shape[2:4]), func(at []loop.Index) {
+	nest(shape[:3], func(at []loop.Index) {
 		at = slices.Clone(at)
 		var axes [2]tileAxis
 		for i := range axes {
-			axes[i] = t.axis(e, at[1+i], shape[2+i], PadLo.Of(v)[i], x.Type.Shape[1+i])
+			axes[i] = t.axis(e, at[1+i], shape[1+i], PadLo.Of(v)[i], x.Type.Shape[1+i])
 		}
 		tile := func(axes [2]tileAxis) {
 			nest(shape[4:], func(c []loop.Index) {
@@ -234,7 +234,7 @@ func EmitTiles(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Inde
 				for p, row := range transposedVals(columns) {
 					for q, y := range applyRows(e, t.rows, row) {
 						place := loop.AtDim(loop.N(p*len(t.rows) + q))
-						store(slices.Concat(at[:1], []loop.Index{place}, at[1:], c), y)
+						store(slices.Concat(at, []loop.Index{place}, c), y)
 					}
 				}
 			})
@@ -354,7 +354,7 @@ func (a tileAxis) guard(e *ir.Emitter, k, n int, load func(at loop.Index) []*loo
 func EmitUntile(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Index, x *loop.Val)) {
 	t := tileMatrices[Matrix.Of(v)]
 	x, shape := v.Args[0], v.Type.Shape
-	nest(slices.Concat(x.Type.Shape[:1], x.Type.Shape[2:4]), func(at []loop.Index) {
+	nest(x.Type.Shape[:3], func(at []loop.Index) {
 		at = slices.Clone(at)
 		tile := func(rows, cols int) {
 			nest(shape[3:], func(c []loop.Index) {
@@ -363,7 +363,7 @@ func EmitUntile(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Ind
 				for q := range columns {
 					d := make([]*loop.Val, n)
 					for p := range d {
-						d[p] = e.Pull(x, slices.Concat(at[:1], []loop.Index{loop.AtDim(loop.N(p*n + q))}, at[1:], c))
+						d[p] = e.Pull(x, slices.Concat(at, []loop.Index{loop.AtDim(loop.N(p*n + q))}, c))
 					}
 					columns[q] = applyRows(e, t.rows[:rows], d)
 				}
@@ -406,7 +406,7 @@ func TilesAlong(matrix string, n int) int {
 // Tiles applies a matrix to tiles of x, I by J of them.
 func (g Graph) Tiles(x *ir.Value, matrix string, padLo []int, i, j int) *ir.Value {
 	n := len(tileMatrices[matrix].rows)
-	shape := slices.Concat(x.Type.Shape[:1], []ir.Dim{loop.N(n * n), loop.N(i), loop.N(j)}, x.Type.Shape[3:])
+	shape := slices.Concat(x.Type.Shape[:1], []ir.Dim{loop.N(i), loop.N(j), loop.N(n * n)}, x.Type.Shape[3:])
 	return g.one(Tiles, x, Matrix.Is(matrix), PadLo.Is(padLo), Shape.Is(shape))
 }
 
@@ -433,7 +433,7 @@ func matrixOf(v *ir.Value, rank int) (tileMatrix, error) {
 func init() {
 	none := "it is made after gradients are"
 	define(Tiles, ir.Op{
-		Name: "tiles", Doc: "tiles applies a matrix M from both sides, M d Mᵀ, to tiles d of x[B, S, T, C...]: the result [B, n*n, I, J, C...] has the n by n numbers of tile (i, j), which begins at places i*step - padlo. Outside of x is 0. " +
+		Name: "tiles", Doc: "tiles applies a matrix M from both sides, M d Mᵀ, to tiles d of x[B, S, T, C...]: the result [B, I, J, n*n, C...] has the n by n numbers of tile (i, j), which begins at places i*step - padlo. Outside of x is 0. " +
 			"It is a part of Winograd's form of a convolution (Lavin and Gray, arXiv 1509.09308), which has the matrices; nothing flows back.",
 		Args: unaryArgs, Attrs: []ir.Key{Matrix, PadLo, Shape}, Tol: 1e-5,
 		Infer: func(v *ir.Value) (ir.Type, error) {
@@ -443,7 +443,7 @@ func init() {
 			}
 			x, shape := v.Arg(0), Shape.Of(v)
 			n := len(m.rows)
-			if len(shape) != x.Rank()+1 || len(PadLo.Of(v)) != 2 || !ir.SameShape(slices.Concat(shape[:2], shape[4:]), slices.Concat(x.Shape[:1], []ir.Dim{loop.N(n * n)}, x.Shape[3:])) {
+			if len(shape) != x.Rank()+1 || len(PadLo.Of(v)) != 2 || !ir.SameShape(slices.Concat(shape[:1], shape[3:]), slices.Concat(x.Shape[:1], []ir.Dim{loop.N(n * n)}, x.Shape[3:])) {
 				return errorf("tiles of %v, padded by %v, are no %v", x, PadLo.Of(v), ir.ShapeString(shape))
 			}
 			return x.WithShape(shape...), extents(shape)
@@ -453,15 +453,15 @@ func init() {
 		},
 		Samples: []ir.Sample{
 			// Bᵀ of two results is (-1 0 1 0), (0 1 1 0), (0 -1 1 0), (0 -1 0 1).
-			{Types: types(floats(1, 4, 2, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 1}), Shape.Is(dims(1, 16, 1, 1, 1))), In: data(count(8)),
+			{Types: types(floats(1, 4, 2, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 1}), Shape.Is(dims(1, 1, 1, 16, 1))), In: data(count(8)),
 				Want: row(4, 8, 0, -4, 8, 14, 2, -6, 2, 4, 0, -2, 4, 8, 0, -4), NoGrad: none},
-			{Types: types(floats(1, 3, 3, 1)), Attrs: settings(Matrix.Is("input3"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 16, 1, 1, 1))), Err: `there is no matrix "input3"`},
-			{Types: types(floats(3, 3, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 16, 1, 1))), Err: "has not two axes of places"},
-			{Types: types(floats(1, 3, 3, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 9, 1, 1, 1))), Err: "padded by [0 0], are no"},
+			{Types: types(floats(1, 3, 3, 1)), Attrs: settings(Matrix.Is("input3"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 1, 1, 16, 1))), Err: `there is no matrix "input3"`},
+			{Types: types(floats(3, 3, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 1, 1, 16))), Err: "has not two axes of places"},
+			{Types: types(floats(1, 3, 3, 1)), Attrs: settings(Matrix.Is("input2"), PadLo.Is([]int{0, 0}), Shape.Is(dims(1, 1, 1, 9, 1))), Err: "padded by [0 0], are no"},
 		},
 	})
 	define(Untile, ir.Op{
-		Name: "untile", Doc: "untile applies a matrix M from both sides, M d Mᵀ, to the n by n numbers d of each tile of y[B, n*n, I, J, C...]: tile (i, j) of the result [B, S, T, C...] begins at places i*step, and is cut off at its end. " +
+		Name: "untile", Doc: "untile applies a matrix M from both sides, M d Mᵀ, to the n by n numbers d of each tile of y[B, I, J, n*n, C...]: tile (i, j) of the result [B, S, T, C...] begins at places i*step, and is cut off at its end. " +
 			"It is a part of Winograd's form of a convolution, see tiles; nothing flows back.",
 		Args: []ir.Arg{{Name: "y"}}, Attrs: []ir.Key{Matrix, Shape}, Tol: 1e-5,
 		Infer: func(v *ir.Value) (ir.Type, error) {
@@ -474,7 +474,7 @@ func init() {
 				return errorf("tiles %v do not make %v", y, ir.ShapeString(shape))
 			}
 			n := m.cols()
-			want := []ir.Dim{shape[0], loop.N(n * n)}
+			want := shape[:1:1]
 			for _, d := range shape[1:3] {
 				places, ok := d.Const()
 				if !ok {
@@ -482,7 +482,7 @@ func init() {
 				}
 				want = append(want, loop.N((places+m.step-1)/m.step))
 			}
-			if want = append(want, shape[3:]...); !ir.SameShape(y.Shape, want) {
+			if want = slices.Concat(want, []ir.Dim{loop.N(n * n)}, shape[3:]); !ir.SameShape(y.Shape, want) {
 				return errorf("tiles %v do not make %v, which takes %v", y, ir.ShapeString(shape), ir.ShapeString(want))
 			}
 			return y.WithShape(shape...), extents(shape)
@@ -492,10 +492,10 @@ func init() {
 		},
 		Samples: []ir.Sample{
 			// Aᵀ of two results is (1 1 1 0), (0 1 -1 1).
-			{Types: types(floats(1, 16, 1, 1, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1, 1))), In: data(count(16)), Want: row(45, 27), NoGrad: none},
-			{Types: types(floats(1, 16, 1, 1, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 3, 1, 1))), Err: "do not make"},
-			{Types: types(floats(1, 16, 1, 1, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1))), Err: "do not make"},
-			{Types: types(floats(1, 16, 1, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1))), Err: "has not two axes of places"},
+			{Types: types(floats(1, 1, 1, 16, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1, 1))), In: data(count(16)), Want: row(45, 27), NoGrad: none},
+			{Types: types(floats(1, 1, 1, 16, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 3, 1, 1))), Err: "do not make"},
+			{Types: types(floats(1, 1, 1, 16, 1)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1))), Err: "do not make"},
+			{Types: types(floats(1, 1, 1, 16)), Attrs: settings(Matrix.Is("output2"), Shape.Is(dims(1, 2, 1))), Err: "has not two axes of places"},
 		},
 	})
 }
