@@ -208,49 +208,34 @@ type Nest func(shape []ir.Dim, body func(idx []loop.Index))
 
 // EmitTiles computes a Tiles: store is called for each element of it.
 func EmitTiles(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Index, x *loop.Val)) {
-	t := tileMatrices[Matrix.Of(v)]
+	m := tileMatrices[Matrix.Of(v)]
 	x, shape := v.Args[0], v.Type.Shape
 	nest(shape[:3], func(at []loop.Index) {
 		at = slices.Clone(at)
-		var axes [2]tileAxis
-		for i := range axes {
-			axes[i] = t.axis(e, at[1+i], shape[1+i], PadLo.Of(v)[i], x.Type.Shape[1+i])
+		var rows, cols []tilePlace
+		for i, places := range []*[]tilePlace{&rows, &cols} {
+			*places = m.places(e, at[1+i], shape[1+i], PadLo.Of(v)[i], x.Type.Shape[1+i])
 		}
-		tile := func(axes [2]tileAxis) {
-			nest(shape[4:], func(c []loop.Index) {
-				n := t.cols()
-				columns := make([][]*loop.Val, n)
-				for k := range columns {
-					columns[k] = axes[1].guard(e, k, len(t.rows), func(col loop.Index) []*loop.Val {
-						d := make([]*loop.Val, n)
-						for r := range d {
-							d[r] = axes[0].element(e, r, func(row loop.Index) *loop.Val {
-								return e.Pull(x, slices.Concat([]loop.Index{at[0], row, col}, c))
-							})
-						}
-						return applyRows(e, t.rows, d)
-					})
-				}
-				for p, row := range transposedVals(columns) {
-					for q, y := range applyRows(e, t.rows, row) {
-						place := loop.AtDim(loop.N(p*len(t.rows) + q))
-						store(slices.Concat(at, []loop.Index{place}, c), y)
+		nest(shape[4:], func(c []loop.Index) {
+			columns := make([][]*loop.Val, len(cols))
+			for k, col := range cols {
+				columns[k] = col.numbers(e, len(m.rows), func() []*loop.Val {
+					d := make([]*loop.Val, len(rows))
+					for r, row := range rows {
+						d[r] = row.number(e, func(row loop.Index) *loop.Val {
+							return e.Pull(x, slices.Concat([]loop.Index{at[0], row, col.at}, c))
+						})
 					}
+					return applyRows(e, m.rows, d)
+				})
+			}
+			for p, row := range transposedVals(columns) {
+				for q, y := range applyRows(e, m.rows, row) {
+					place := loop.AtDim(loop.N(p*len(m.rows) + q))
+					store(slices.Concat(at, []loop.Index{place}, c), y)
 				}
-			})
-		}
-		full, in := [2]tileAxis{axes[0].whole(), axes[1].whole()}, (*loop.Val)(nil)
-		for _, a := range axes {
-			in = both(e, in, a.inside)
-		}
-		switch {
-		case axes[0].never || axes[1].never:
-			tile(axes)
-		case in == nil:
-			tile(full)
-		default:
-			e.If(in, func() []*loop.Val { tile(full); return nil }, func() []*loop.Val { tile(axes); return nil })
-		}
+			}
+		})
 	})
 }
 
@@ -264,119 +249,95 @@ func transposedVals(m [][]*loop.Val) [][]*loop.Val {
 	return out
 }
 
-// A tileAxis is a tile along one axis: which of its places are in the tensor.
-type tileAxis struct {
-	first  loop.Index
-	inside *loop.Val // all places are; nil: for every tile
-	never  bool      // no tile has all its places in the tensor
-	ok     []*loop.Val
-	at     []loop.Index // in the tensor, for those that are not
-	known  []int        // per place: 1 in, -1 out, 0 it depends
+// A tilePlace is a place of a tile along one axis. It is in the tensor for all
+// tiles (ok is nil), for none, or for those where ok holds.
+type tilePlace struct {
+	at   loop.Index
+	near loop.Index // a place in the tensor: the place itself if it is there
+	ok   *loop.Val
+	none bool
 }
 
-// axis is the tile number i of n, which is padded by pad in front, along an
-// axis of the given size.
-func (m tileMatrix) axis(e *ir.Emitter, i loop.Index, n ir.Dim, pad int, size ir.Dim) tileAxis {
-	a := tileAxis{first: plus(i.Scale(loop.N(m.step)), loop.N(-pad))}
-	cols := m.cols()
-	tiles, ok := n.Const()
+// places are those of tile number i of n, padded by pad in front, along an axis
+// of the given size.
+func (m tileMatrix) places(e *ir.Emitter, i loop.Index, n ir.Dim, pad int, size ir.Dim) []tilePlace {
+	out := make([]tilePlace, m.cols())
+	tiles, known := n.Const()
 	extent, also := size.Const()
-	in := func(place int) bool { return place >= 0 && place < extent }
-	if ok && also {
-		whole := 0
-		for k := range tiles {
-			if in(k*m.step-pad) && in(k*m.step-pad+cols-1) {
-				whole++
+	for k := range out {
+		at := plus(i.Scale(loop.N(m.step)), loop.N(k-pad))
+		out[k].at, out[k].near = at, at
+		if known && also {
+			in := 0
+			for t := range tiles {
+				if place := t*m.step + k - pad; place >= 0 && place < extent {
+					in++
+				}
+			}
+			if in == tiles {
+				continue
+			}
+			if out[k].none = in == 0; in == 0 {
+				continue
 			}
 		}
-		if whole == tiles {
-			return a
-		}
-		a.never = whole == 0
+		x := e.IndexVal(at)
+		out[k].ok = inside(e, x, size)
+		out[k].near = loop.At(e.Do(loop.Max, integer(e, 0), e.Do(loop.Min, x, e.SizeOf(size.AddN(-1)))))
 	}
-	known := ok && also && len(i.Terms) == 0
-	for k := range cols {
-		place := plus(a.first, loop.N(k))
-		state := 0
-		if known {
-			state = -1
-			if off, _ := place.Off.Const(); in(off) {
-				state = 1
-			}
-		}
-		a.known = append(a.known, state)
-		if state != 0 {
-			a.ok, a.at = append(a.ok, nil), append(a.at, place)
-			continue
-		}
-		x := e.IndexVal(place)
-		a.ok = append(a.ok, inside(e, x, size))
-		a.at = append(a.at, loop.At(e.Do(loop.Max, integer(e, 0), e.Do(loop.Min, x, e.SizeOf(size.AddN(-1))))))
-	}
-	if !a.never {
-		first, last := e.IndexVal(a.first), e.IndexVal(plus(a.first, loop.N(cols-1)))
-		a.inside = e.Do(loop.And, e.Do(loop.Le, integer(e, 0), first), e.Do(loop.Lt, last, e.SizeOf(size)))
-	}
-	return a
+	return out
 }
 
-// whole is a where all places are in the tensor.
-func (a tileAxis) whole() tileAxis { return tileAxis{first: a.first} }
-
-// element is what load gives for place k, or 0 outside of the tensor.
-func (a tileAxis) element(e *ir.Emitter, k int, load func(at loop.Index) *loop.Val) *loop.Val {
+// number is what load gives at the place, or 0 outside of the tensor.
+func (p tilePlace) number(e *ir.Emitter, load func(at loop.Index) *loop.Val) *loop.Val {
 	switch {
-	case a.known == nil:
-		return load(plus(a.first, loop.N(k)))
-	case a.known[k] > 0:
-		return load(a.at[k])
-	case a.known[k] < 0:
+	case p.none:
 		return e.Const(loop.F32, 0)
+	case p.ok == nil:
+		return load(p.at)
 	}
-	return e.Do(loop.Select, a.ok[k], load(a.at[k]), e.Const(loop.F32, 0))
+	return e.Do(loop.Select, p.ok, load(p.near), e.Const(loop.F32, 0))
 }
 
-// guard is what load gives for place k, n numbers, or zeros outside of the tensor.
-func (a tileAxis) guard(e *ir.Emitter, k, n int, load func(at loop.Index) []*loop.Val) []*loop.Val {
+// numbers are the n numbers that load gives, or zeros outside of the tensor.
+func (p tilePlace) numbers(e *ir.Emitter, n int, load func() []*loop.Val) []*loop.Val {
 	zeros := func() []*loop.Val { return slices.Repeat([]*loop.Val{e.Const(loop.F32, 0)}, n) }
 	switch {
-	case a.known == nil:
-		return load(plus(a.first, loop.N(k)))
-	case a.known[k] > 0:
-		return load(a.at[k])
-	case a.known[k] < 0:
+	case p.none:
 		return zeros()
+	case p.ok == nil:
+		return load()
 	}
-	return e.If(a.ok[k], func() []*loop.Val { return load(a.at[k]) }, zeros)
+	return e.If(p.ok, load, zeros)
 }
 
 // EmitUntile computes an Untile: store is called for each element of it.
 func EmitUntile(e *ir.Emitter, v *ir.Value, nest Nest, store func(idx []loop.Index, x *loop.Val)) {
-	t := tileMatrices[Matrix.Of(v)]
+	m := tileMatrices[Matrix.Of(v)]
 	x, shape := v.Args[0], v.Type.Shape
 	nest(x.Type.Shape[:3], func(at []loop.Index) {
 		at = slices.Clone(at)
 		tile := func(rows, cols int) {
 			nest(shape[3:], func(c []loop.Index) {
-				n := t.cols()
+				n := m.cols()
 				columns := make([][]*loop.Val, n)
 				for q := range columns {
 					d := make([]*loop.Val, n)
 					for p := range d {
 						d[p] = e.Pull(x, slices.Concat(at, []loop.Index{loop.AtDim(loop.N(p*n + q))}, c))
 					}
-					columns[q] = applyRows(e, t.rows[:rows], d)
+					columns[q] = applyRows(e, m.rows[:rows], d)
 				}
 				for r, row := range transposedVals(columns) {
-					for s, y := range applyRows(e, t.rows[:cols], row) {
-						i, j := plus(at[1].Scale(loop.N(t.step)), loop.N(r)), plus(at[2].Scale(loop.N(t.step)), loop.N(s))
+					for s, y := range applyRows(e, m.rows[:cols], row) {
+						i, j := plus(at[1].Scale(loop.N(m.step)), loop.N(r)), plus(at[2].Scale(loop.N(m.step)), loop.N(s))
 						store(slices.Concat([]loop.Index{at[0], i, j}, c), y)
 					}
 				}
 			})
 		}
-		t.cut(e, at[1], shape[1], func(rows int) {
-			t.cut(e, at[2], shape[2], func(cols int) { tile(rows, cols) })
+		m.cut(e, at[1], shape[1], func(rows int) {
+			m.cut(e, at[2], shape[2], func(cols int) { tile(rows, cols) })
 		})
 	})
 }
