@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -54,6 +55,19 @@ func (c padded) functions(t *testing.T) []*ir.Func {
 	return out
 }
 
+// inForm is f with convolutions in their form number k.
+func inForm(t *testing.T, f *ir.Func, k int) *ir.Func {
+	w, err := winogradWith(f, func(v *ir.Value) (winogradForm, bool) {
+		forms := winogradForms(v)
+		if forms == nil {
+			return winogradForm{}, false
+		}
+		return forms[k], true
+	})
+	require.NoError(t, err)
+	return w
+}
+
 // Winograd's form means what the convolution does, for tiles that hang over the
 // image, any padding and any number of channels, and so do its kernels.
 func TestWinograd(t *testing.T) {
@@ -65,14 +79,7 @@ func TestWinograd(t *testing.T) {
 	} {
 		for _, f := range c.functions(t) {
 			for k := range 2 {
-				w, err := winogradWith(f, func(v *ir.Value) (winogradForm, bool) {
-					forms := winogradForms(v)
-					if forms == nil {
-						return winogradForm{}, false
-					}
-					return forms[k], true
-				})
-				require.NoError(t, err)
+				w := inForm(t, f, k)
 				name := fmt.Sprint(c, k, w)
 				require.Equal(t, 1, countOps(w)["untile"], name)
 				require.NoError(t, newOracle(5).same(f, w), name)
@@ -120,5 +127,31 @@ func TestWinogradForms(t *testing.T) {
 		form, ok := cheapestForm(y)
 		assert.Equal(t, c.m > 0, ok, "%v", c)
 		assert.Equal(t, c.m, form.m, "%v", c)
+	}
+}
+
+// In float32 the results are nearly as exact as those of the convolution.
+func TestWinogradRounding(t *testing.T) {
+	c := padded{2, 8, 8, 64, 16, []int{1, 1}, []int{1, 1}}
+	for i, f := range c.functions(t)[:3] {
+		args, err := newOracle(3).args(f)
+		require.NoError(t, err)
+		exact, err := (&ir.Evaluator{Wide: true}).Run(f, args)
+		require.NoError(t, err)
+		off := func(f *ir.Func) float64 {
+			got, err := (&ir.Evaluator{}).Run(f, args)
+			require.NoError(t, err)
+			sum := 0.0
+			for k, x := range got[0].F {
+				sum += (x - exact[0].F[k]) * (x - exact[0].F[k])
+			}
+			return math.Sqrt(sum)
+		}
+		direct := off(f)
+		for k, factor := range []float64{2, 4} {
+			got := off(inForm(t, f, k))
+			t.Logf("function %d, form %d: %.2g times the error of the convolution", i, k, got/direct)
+			assert.Less(t, got, factor*direct)
+		}
 	}
 }
