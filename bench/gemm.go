@@ -92,7 +92,7 @@ func gemm(m *module, o options) error {
 		return err
 	}
 	for _, cores := range o.cores {
-		limit := measureLimits(cores)
+		limit := measureLimits(cores, o.target)
 		fmt.Printf("%s\n\n", limit)
 		tw := tabwriter.NewWriter(os.Stdout, 10, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(tw, "form\tM\tN\tK\tms\tGF/s\tof peak\tGB/s\t  what")

@@ -13,7 +13,7 @@ import (
 // They are zero where nobody knows how to measure them.
 type limits struct {
 	cores  int
-	flops  float64         // a second: fused multiply-adds in registers, each two operations
+	flops  float64         // a second: fused multiply-adds in registers, each two operations, as the target has them
 	avx2   float64         // the same with 8 lanes
 	avx512 float64         // with 16
 	speeds map[int]float64 // bytes a second, by the size of what is read again and again
@@ -35,7 +35,7 @@ func (l *limits) String() string {
 
 // measureLimits takes the best of several tries, since whatever else the
 // machine does can only slow them down.
-func measureLimits(cores int) *limits {
+func measureLimits(cores int, target string) *limits {
 	l := &limits{cores: cores, speeds: map[int]float64{}}
 	if !hasFlag("fma") || !hasFlag("avx2") {
 		return l
@@ -45,7 +45,9 @@ func measureLimits(cores int) *limits {
 	l.flops = l.avx2
 	if hasFlag("avx512f") {
 		l.avx512 = bestOf(cores, n*fma512FLOPs, func(int) { fma512(n) })
-		l.flops = max(l.flops, l.avx512)
+		if target != "amd64-avx2" {
+			l.flops = max(l.flops, l.avx512)
+		}
 	}
 	return l
 }

@@ -124,7 +124,7 @@ func folder() (string, error) {
 // table measures the chosen workloads on some cores and prints a line for each
 // as soon as it is there.
 func table(m *module, o options, chosen []*workload, cores int) error {
-	limit := measureLimits(cores)
+	limit := measureLimits(cores, o.target)
 	fmt.Printf("%s\n\n", limit)
 	tw := tabwriter.NewWriter(os.Stdout, 12, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(tw, "workload\tms\tmin ms\tcpu ms\tof limit\tpeer ms\tratio\tMB\tmallocs\t  kernels, peer")
