@@ -20,19 +20,20 @@ type tileShape struct {
 
 // Sizes of blocks, in elements.
 const (
-	panelSums  = 3072 // most sums of a panel: with 32 columns it takes a third of a level 2 cache
-	packedSums = 1024 // most sums of a panel where rows are packed, or each sum has a row of its own
-	sumsBlock  = 512  // sums of a block where there are more
-	farSums    = 128  // sums of a block where each is on another page
-	aheadSums  = 16   // sums that lie between a copy and what it asks memory for
-	rowsBlock  = 256  // rows of a piece where there are many
-	inPlace    = 80   // rows below which copying the vector operand does not pay
-	dotRows    = 24   // the same where its columns are not contiguous
-	cacheWay   = 1024 // elements that lie so far apart share a place of level 1
-	aliasRows  = 11   // most rows of a tile that share one place of level 1: it has 8 or 12 lines
-	tileSums   = 1 << 15
-	worthPiece = 8_000_000 // operations below which more pieces are not worth their copies
-	unknown    = 1 << 30
+	panelSums   = 3072    // most sums of a panel: with 32 columns it takes a third of a level 2 cache
+	packedSums  = 1024    // most sums of a panel where rows are packed, or each sum has a row of its own
+	sumsBlock   = 512     // sums of a block where there are more
+	inPlaceSums = 1 << 18 // sums of all columns of a panel that stays in a level 2 cache
+	farSums     = 128     // sums of a block where each is on another page
+	aheadSums   = 16      // sums that lie between a copy and what it asks memory for
+	rowsBlock   = 256     // rows of a piece where there are many
+	inPlace     = 80      // rows below which copying the vector operand does not pay
+	dotRows     = 24      // the same where its columns are not contiguous
+	cacheWay    = 1024    // elements that lie so far apart share a place of level 1
+	aliasRows   = 11      // most rows of a tile that share one place of level 1: it has 8 or 12 lines
+	tileSums    = 1 << 15
+	worthPiece  = 8_000_000 // operations below which more pieces are not worth their copies
+	unknown     = 1 << 30
 
 	enoughPieces = 16
 )
@@ -84,8 +85,16 @@ func (g *gemm) chooseShape() {
 	if s.pack && sums == 0 {
 		most = rowsBlock / 2
 	}
-	// Fewer rows or columns of a piece cost more copies.
-	for _, less := range []struct{ rows, panels int }{{1, 4}, {2, 2}, {4, 4}, {4, 2}, {8, 2}} {
+	// Fewer rows or columns of a piece cost more copies, which are dear where
+	// rows are computed for them.
+	tries := []struct{ rows, panels int }{{1, 4}, {2, 2}, {4, 4}, {4, 2}, {8, 2}}
+	if s.pack {
+		tries = tries[:3]
+	}
+	if g.operand[1-g.vector].computed {
+		tries[1].panels, tries = 4, tries[:3]
+	}
+	for _, less := range tries {
 		s.sums, s.block = sums, 0
 		g.chooseTile(g.cutRows(most / less.rows))
 		n := 0
@@ -152,6 +161,9 @@ func (g *gemm) chooseTile(rows int) {
 		s.rows = min(s.rows, aliasRows)
 	}
 
+	if !s.many && g.count(g.sums) <= inPlaceSums/g.width() {
+		s.sums = 0
+	}
 	if far := g.sums[len(g.sums)-1]; !s.many && rows > 2 && g.contiguous(g.col) && constant(g.stride(g.vector, far)) >= 1024 && g.count(g.sums) > 2*farSums {
 		s.few, s.many = false, true
 		s.sums = max(1, farSums/g.count(g.sums[1:]))
