@@ -16,6 +16,7 @@ type limits struct {
 	flops  float64         // a second: fused multiply-adds in registers, each two operations, as the target has them
 	avx2   float64         // the same with 8 lanes
 	avx512 float64         // with 16
+	scalar float64         // of a loop in Go, if the target is portable
 	speeds map[int]float64 // bytes a second, by the size of what is read again and again
 }
 
@@ -28,6 +29,9 @@ func (l *limits) String() string {
 	if l.avx512 > 0 {
 		fmt.Fprintf(&b, ", %.0f (AVX-512)", l.avx512/1e9)
 	}
+	if l.scalar > 0 {
+		fmt.Fprintf(&b, ", a loop unrolled by hand in Go %.1f", l.scalar/1e9)
+	}
 	b.WriteString("; reading")
 	fmt.Fprintf(&b, " L2 %.0f L3 %.0f DRAM %.0f", l.speed(512<<10)/1e9, l.speed(8<<20)/1e9, l.speed(512<<20)/1e9)
 	return b.String() + " GB/s"
@@ -37,6 +41,9 @@ func (l *limits) String() string {
 // machine does can only slow them down.
 func measureLimits(cores int, target string) *limits {
 	l := &limits{cores: cores, speeds: map[int]float64{}}
+	if target == "portable" {
+		l.scalar = scalarSpeed(cores)
+	}
 	if !hasFlag("fma") || !hasFlag("avx2") {
 		return l
 	}
@@ -48,6 +55,9 @@ func measureLimits(cores int, target string) *limits {
 		if target != "amd64-avx2" {
 			l.flops = max(l.flops, l.avx512)
 		}
+	}
+	if l.scalar > 0 {
+		l.flops = l.scalar
 	}
 	return l
 }
