@@ -155,3 +155,25 @@ func TestWinogradRounding(t *testing.T) {
 		}
 	}
 }
+
+// A stack of convolutions is a loop: those in it are written in the form, too,
+// also in the loop of their gradients.
+func TestWinogradInLoops(t *testing.T) {
+	geo := padded{padLo: []int{1, 1}, hi: []int{1, 1}}.geometry()
+	f := build(t, func(b ops.Graph) []*ir.Value {
+		x, w := b.Param("x", f32(2, 6, 7, 16)), b.Param("w", f32(3, 3, 3, 16, 16))
+		g, _ := body("layer")
+		y, wi := g.Param("y", x.Type), g.Param("w", f32(3, 3, 16, 16))
+		layer := finish(g, g.Tanh(g.Conv(y, wi, geo, 1)))
+		return []*ir.Value{b.Get(b.Scan(ops.Loop{Body: layer, Extent: n(3), Inits: []*ir.Value{x}, Slices: []*ir.Value{w}, InAxes: []int{0}}), 0)}
+	})
+	f = must(withGradient(f))
+	for k := range 2 {
+		w := inForm(t, f, k)
+		have := countOps(w)
+		require.GreaterOrEqual(t, have["untile"], 3)
+		require.Zero(t, have["conv"]+have["conv_input"]+have["conv_filter"])
+		require.NoError(t, newOracle(5).same(f, w))
+		lowered(t, w, nil)
+	}
+}
