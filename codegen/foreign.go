@@ -25,7 +25,7 @@ func (g *gen) foreign() error {
 		}
 		kv := []string{
 			"Name", exported(t.Name), "name", t.Name, "var", g.top.pick(lower(identifier(t.Name)) + "Names"),
-			"rules", rules.String(), "ignore", ignore, "float", g.float(),
+			"stale", g.stale("w"), "rules", rules.String(), "ignore", ignore, "float", g.float(),
 		}
 		f.add(`
 // Load$Name reads a safetensors file whose tensors have the names and layouts
@@ -36,7 +36,7 @@ func (w *Weights) Load$Name(r io.Reader) error {
 		return inUse("Load$Name")
 	}
 	defer w.guard.Release()
-	_, err := runtime.ReadForeign(r, params, w.data, $var, runtime.LoadOptions{Model: modelName})
+	$stale _, err := runtime.ReadForeign(r, params, w.data, $var, runtime.LoadOptions{Model: modelName})
 	return err
 }`, kv...)
 		if invertible(t) {

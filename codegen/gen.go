@@ -46,7 +46,7 @@ func newGen(p *loop.Program, opt Options) (*gen, error) {
 // packageNames are the names that every generated package may declare.
 const packageNames = `Weights NewWeights InitWeights Session NewSession ModelHash ParamCount ArenaBytes KernelPath
 	params memory modelName need span inUse ownMeta copyParams ramp unlessFinite leastAllocs
-	kernelTable kernelTables kernelPaths kernelsNamed portableKernels avx2Kernels avx512Kernels`
+	preparedSizes lent kernelTable kernelTables kernelPaths kernelsNamed portableKernels avx2Kernels avx512Kernels`
 
 // claimNames takes the names of the exported API and reports clashes between
 // what the text declares and what every package has.
@@ -54,12 +54,12 @@ func (g *gen) claimNames() error {
 	g.top = newScope()
 	g.fields = newScope("floats", "ints", "flags", "weights", "grads", "moments", "scalars", "key",
 		"cacheFloats", "cacheInts", "cacheFlags", "floatSlots", "intSlots", "flagSlots",
-		"floatCopies", "intCopies", "flagCopies", "kernels", "scratch", "grow", "use", "m")
+		"floatCopies", "intCopies", "flagCopies", "kernels", "scratch", "prepared", "Prepare", "grow", "use", "m")
 	for _, n := range strings.Fields(packageNames) {
 		g.top[n] = true
 	}
 	session := scope{}
-	for _, n := range strings.Fields("Reset Weights KernelPath UseKernels acquire release") {
+	for _, n := range strings.Fields("Reset Weights KernelPath UseKernels acquire release prepare") {
 		session[n] = true
 	}
 	take := func(s scope, name, what string) error {

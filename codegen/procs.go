@@ -44,6 +44,9 @@ func (g *gen) analyse() error {
 		}
 		roots = append(roots, x.Sample.Proc)
 	}
+	for _, p := range g.parts {
+		roots = append(roots, p.Proc)
+	}
 	for _, r := range roots {
 		if r == nil {
 			return fmt.Errorf("bug in codegen: an entry point has no procedure")
@@ -103,6 +106,9 @@ func (g *gen) visit(r *loop.Proc) error {
 			}
 		case loop.ConstTable:
 			g.uses["table "+r.Name] = true
+		case loop.Prepared:
+			_, p := g.part(r.Name)
+			g.uses["prepared"] = g.uses["prepared"] || !(p.Native && g.opt.Portable)
 		default:
 			g.uses[g.field(r.Space, r.Elem)] = true
 		}
@@ -383,6 +389,9 @@ func (g *gen) memoryOf(x *proc, r loop.Ref) string {
 			return g.tableName(r.Name) + "()"
 		}
 		return g.tableName(r.Name)
+	case loop.Prepared:
+		i, _ := g.part(r.Name)
+		return fmt.Sprintf("m.prepared[%d]", i)
 	}
 	return "m." + g.field(r.Space, r.Elem)
 }
@@ -411,6 +420,16 @@ func (g *gen) offset(x *proc, r loop.Ref) (off string, n int, ok bool) {
 
 // slice is a reference as a slice expression without spare capacity.
 func (g *gen) slice(x *proc, r loop.Ref) string {
+	if r.Space == loop.Prepared {
+		switch _, p := g.part(r.Name); {
+		case p == nil || p.Native && g.opt.Portable:
+			return "nil"
+		case p.Native:
+			g.uses["lent"] = true
+			off, _, _ := g.offset(x, r)
+			return fmt.Sprintf("lent(%s, %s, %s)", g.memoryOf(x, r), off, dimExpr(r.Len, x.sym, false))
+		}
+	}
 	mem := g.memoryOf(x, r)
 	off, lo, fixed := g.offset(x, r)
 	n, sized := r.Len.Const()

@@ -20,6 +20,11 @@ func (g *gen) session() error {
 		}
 		methods = append(methods, text)
 	}
+	copies, done := "", ""
+	if g.hasPrepared() {
+		copies = fill("copies *runtime.PreparedCopies[$float] // of the call, if its end is to be told\n", "float", g.float())
+		done = "if s.copies != nil {\ns.w.prepared.Done(s.copies)\ns.copies = nil\n}\n"
+	}
 	f.add(`
 // A Session runs the functions of the model. It owns the memory for them, which
 // grows to the largest sizes seen and never shrinks: a call of sizes seen before
@@ -33,7 +38,7 @@ type Session struct {
 	w     *Weights
 	m     memory
 	guard runtime.Guard
-	$caches
+	$copies$caches
 }
 
 // NewSession makes a session that uses w.
@@ -43,7 +48,7 @@ func NewSession(w *Weights) *Session {
 
 // Weights are the weights that the session uses.
 func (s *Session) Weights() *Weights { return s.w }`,
-		"caches", g.cacheFields(), "init", g.memoryInit("w"))
+		"copies", copies, "caches", g.cacheFields(), "init", g.memoryInit("w"))
 	g.kernelMethods(f, "Session", "session")
 	if len(g.api.Caches) > 0 {
 		f.add(`
@@ -65,9 +70,10 @@ func (s *Session) acquire(fn string) error {
 }
 
 func (s *Session) release() {
-	s.w.guard.Unshare()
+	$done	s.w.guard.Unshare()
 	s.guard.Release()
-}`)
+}`, "done", done)
+	g.prepared(f)
 	for _, m := range methods {
 		f.add("$m", "m", m)
 	}
@@ -179,6 +185,9 @@ func (g *gen) entry(e *loop.Entry) (string, error) {
 	}
 	if e.Caches {
 		g.bindCaches(b)
+	}
+	if s := g.prepares(e); s != "" {
+		b.line("%s", s)
 	}
 	if s := b.grow("s.m", e.Proc); s != "" {
 		b.line("%s", s)
@@ -349,6 +358,7 @@ func (g *gen) memoryType() error {
 	field("flags", "flags", "[]bool", "")
 	field("weights", "weights", fl, "of the model, shared")
 	field("grads", "grads", fl, "laid out like weights")
+	field("prepared", "prepared", "[]"+fl, "parts of what is computed from weights alone, shared")
 	field("moments", "moments", fl, "state of the optimiser")
 	field("scalars", "scalars", fl, "of the step: rates and the like")
 	field("cacheFloats", "cacheFloats", fl, "caches of the session")
@@ -383,6 +393,16 @@ $fields}`, "fields", strings.ReplaceAll(b.String(), " // \n", "\n"))
 		f.add(`
 // span is the n elements of x from off on.
 func span[T any](x []T, off, n int) []T { return x[off : off+n : off+n] }`)
+	}
+	if g.uses["lent"] {
+		f.add(`
+// lent is span of a part that portable kernels do not read and lack.
+func lent[T any](x []T, off, n int) []T {
+	if x == nil {
+		return nil
+	}
+	return x[off : off+n : off+n]
+}`)
 	}
 	if g.uses["need"] {
 		f.add(`

@@ -101,6 +101,7 @@ func (t *trainer) print(f *file) error {
 	kv := []string{
 		"Name", t.Name, "params", params, "args", strings.Join(names, ", "), "float", t.g.float(),
 		"count", strconv.Itoa(t.g.count()), "moments", strconv.Itoa(t.moments()), "scalars", strconv.Itoa(len(t.Scalars)),
+		"staleInto", t.g.stale("into"), "staleGrads", t.g.stale("grads"), "stale", t.g.stale("s.w"),
 	}
 	t.options(f)
 	t.result(f)

@@ -168,7 +168,7 @@ func (s *$Name) Load(r io.Reader) error {
 	defer s.release()
 	want := s.place()
 	want.Hash = "" // the text may have changed
-	$wanted at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
+	$stale$wanted at, err := runtime.LoadCheckpoint(r, want, s.sections()...)
 	if err != nil {
 		return err
 	}

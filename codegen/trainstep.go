@@ -214,7 +214,7 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 		return out, err
 	}
 	defer s.release()
-	$keep$begin if out, err = s.evaluate("Step", s.grads, $args); err != nil {
+	$stale$keep$begin if out, err = s.evaluate("Step", s.grads, $args); err != nil {
 		$undo return out, err
 	}
 	out.Step = s.steps
@@ -245,7 +245,7 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 		return out, err
 	}
 	defer s.release()
-	$keep$host if out, err = s.train("Step", $args); err != nil {
+	$stale$keep$host if out, err = s.train("Step", $args); err != nil {
 		$restore return out, err
 	}
 	$carry s.steps++

@@ -132,7 +132,7 @@ func (s *$Name) Gradients($paramscomma into *Weights) (loss $float, err error) {
 		return 0, inUse("Gradients")
 	}
 	defer into.guard.Release()
-	$begin$all$keep out, err := s.evaluate("Gradients", into.data, $args)
+	$staleInto$begin$all$keep out, err := s.evaluate("Gradients", into.data, $args)
 	return out.Loss, err
 }`, append(kv, "paramscomma", comma(kvOf(kv, "params")), "lock", lock, "unlock", unlock, "keep", keep, "restore", restore, "begin", begin, "all", all,
 		"doc", commentText(wrap("Gradients computes the loss and its gradient with respect to every weight that "+t.Name+
@@ -165,7 +165,7 @@ func (s *$Name) Apply(grads *Weights) (norm float64, err error) {
 		return 0, inUse("Apply")
 	}
 	defer grads.guard.Release()
-	norm = math.Sqrt(s.fold.SumSquares(grads.data))
+	$stale$staleGrads norm = math.Sqrt(s.fold.SumSquares(grads.data))
 	if norm-norm != 0 {
 		return norm, s.notFinite("Apply", "the norm of the gradient", norm)
 	}

@@ -10,7 +10,7 @@ import (
 
 // weightMethods are the names that methods and fields of Weights have whatever
 // the model.
-const weightMethods = "Meta Param All Data Load LoadFS LoadFile WriteTo SaveFile Clone"
+const weightMethods = "Meta Param All Data Load LoadFS LoadFile WriteTo SaveFile Clone Changed"
 
 // count is the number of elements of all weights.
 func (g *gen) count() int {
@@ -24,6 +24,12 @@ func (g *gen) count() int {
 // weights prints the Weights type and the table of parameters.
 func (g *gen) weights() error {
 	f := g.file("weights_gen.go")
+	field, lend, lends := "", "", ""
+	if g.hasPrepared() {
+		field = fill("prepared runtime.Prepared[$float] // what sessions compute from the weights alone", "float", g.float())
+		lend = "w.prepared.Lend()\n"
+		lends = "\n//\n// Who writes to it calls Changed afterwards; until then sessions are slower."
+	}
 	f.add(`
 // Weights are the parameters and states of the model, in one slice. Any number
 // of goroutines may use them at once while no training step runs on them;
@@ -34,6 +40,7 @@ type Weights struct {
 
 	data  []$float
 	guard runtime.Guard
+	$field
 }
 
 // NewWeights makes weights that are all zero, to be loaded or to collect
@@ -53,16 +60,20 @@ func InitWeights(seed uint64) *Weights {
 }
 
 // Data is the slice that holds all weights, as the table of parameters lays
-// them out. It is shared.
-func (w *Weights) Data() []$float { return w.data }
+// them out. It is shared.$lends
+func (w *Weights) Data() []$float {
+	$lend return w.data
+}
 
 // All are the parameters and states by name, one for each copy in a stack, in
-// the order of the model. Their data is shared.
-func (w *Weights) All() iter.Seq[runtime.View[$float]] { return runtime.Views(params, w.data) }
+// the order of the model. Their data is shared, see Data.
+func (w *Weights) All() iter.Seq[runtime.View[$float]] {
+	$lend return runtime.Views(params, w.data)
+}
 
 // Param is the parameter or state of that name, as All lists it.
 func (w *Weights) Param(name string) (v runtime.View[$float], ok bool) {
-	return runtime.Lookup(params, w.data, name)
+	$lend return runtime.Lookup(params, w.data, name)
 }
 
 // Clone is a copy, free to be changed. No step may run on w meanwhile.
@@ -81,7 +92,7 @@ func (w *Weights) Load(r io.Reader) error {
 		return inUse("Load")
 	}
 	defer w.guard.Release()
-	meta, err := runtime.LoadWeights(r, params, w.data, runtime.LoadOptions{Model: modelName})
+	$stale meta, err := runtime.LoadWeights(r, params, w.data, runtime.LoadOptions{Model: modelName})
 	if err == nil {
 		w.Meta = ownMeta(meta)
 	}
@@ -143,7 +154,18 @@ func ownMeta(meta map[string]string) map[string]string {
 // inUse is the error of a method that interferes with a step.
 func inUse(fn string) error {
 	return fmt.Errorf("%s: %s: the weights are %w", modelName, fn, runtime.ErrInUse)
-}`, "float", g.float(), "count", strconv.Itoa(g.count()))
+}`, "float", g.float(), "count", strconv.Itoa(g.count()), "field", field, "lend", lend, "lends", lends, "stale", g.stale("w"))
+	changed, doc := "", "Sessions see it in any case: nothing depends on it in this model."
+	if g.hasPrepared() {
+		changed = "w.prepared.Settle()"
+		doc = "Sessions keep what they compute from weights\n// alone, such as copies in the layout of their kernels, until the weights change.\n" +
+			"// Steps and files tell them. Whoever has asked for a view may write to it at any\n// time, so from then on every call computes it anew; Changed ends that: it says that\n" +
+			"// what was to be written is there. Call it again after writing more."
+	}
+	f.add(`
+// Changed says that the weights were changed by way of Data, All, Param or the
+// methods of parameters. $doc
+func (w *Weights) Changed() { $changed }`, "changed", changed, "doc", doc)
 	g.accessors(f)
 	f.add(`
 // params is the layout of the weights.
@@ -154,7 +176,11 @@ $rows}`, "rows", g.paramRows())
 
 // accessors prints a method for every parameter whose name is free.
 func (g *gen) accessors(f *file) {
-	taken := scope{"data": true, "guard": true}
+	lend := ""
+	if g.hasPrepared() {
+		lend = "w.prepared.Lend()\n"
+	}
+	taken := scope{"data": true, "guard": true, "prepared": true}
 	for _, n := range strings.Fields(weightMethods) {
 		taken[n] = true
 	}
@@ -225,7 +251,8 @@ func (g *gen) accessors(f *file) {
 		}
 		f.add(`
 // $Name is $path: $type.$doc
-func (w *Weights) $Name($params) $ret { return $body }`,
+func (w *Weights) $Name($params) $ret { $lend return $body }`,
+			"lend", lend,
 			"Name", name, "path", pathDoc(w, counters), "type", shapeText("f32", w.Shape), "doc", doc,
 			"params", params, "ret", typ, "body", body)
 	}

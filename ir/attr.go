@@ -59,6 +59,17 @@ func (s Setting) Equal(t Setting) bool { return s.Key == t.Key && s.Text() == t.
 // Func is the sub-function that s holds, or nil.
 func (s Setting) Func() *Func { f, _ := s.val.(*Func); return f }
 
+// Dims lists the dims that s holds.
+func (s Setting) Dims() []Dim {
+	switch x := s.val.(type) {
+	case Dim:
+		return []Dim{x}
+	case []Dim:
+		return x
+	}
+	return nil
+}
+
 // Text prints the value so that parseAttr reads it back; sub-functions print
 // as blocks.
 func (s Setting) Text() string {

@@ -31,16 +31,17 @@ type Kind uint8
 
 // The kinds. Weight, Cache and Moment are whole stacks: [Counts..., Shape...].
 const (
-	ArgKind    Kind = iota // parameter: argument Index of the entry
-	ResultKind             // result Index of the entry
-	WeightKind             // parameter or state; as a result: its new value
-	CacheKind              // as a result: its new value
-	KeyKind                // parameter: the random key, i32[3]: seed low half, seed high half, step
-	TableKind              // parameter: a constant table
-	GradKind               // gradient of a weight
-	MomentKind             // optimiser state; as a result: its new value
-	ScalarKind             // parameter: a scalar of the step, f32
-	LossKind               // result of the loss of a trainer: what is minimised, f32
+	ArgKind      Kind = iota // parameter: argument Index of the entry
+	ResultKind               // result Index of the entry
+	WeightKind               // parameter or state; as a result: its new value
+	CacheKind                // as a result: its new value
+	KeyKind                  // parameter: the random key, i32[3]: seed low half, seed high half, step
+	TableKind                // parameter: a constant table
+	GradKind                 // gradient of a weight
+	MomentKind               // optimiser state; as a result: its new value
+	ScalarKind               // parameter: a scalar of the step, f32
+	LossKind                 // result of the loss of a trainer: what is minimised, f32
+	PreparedKind             // prepared value Index of the program: computed from weights and constants alone
 )
 
 // A Trainer is a train block before differentiation.

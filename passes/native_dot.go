@@ -42,14 +42,15 @@ type gemm struct {
 	tile   *loop.Buffer // sums of a tile, or of all rows of a piece
 
 	// Of the piece that is being emitted:
-	block   *loop.Val   // number of the block of rows
-	lo      loop.Index  // first column
-	columns loop.Bound  // number of columns
-	masks   []*loop.Val // of its vectors of columns; nil for all lanes
-	from    *loop.Val   // first index of the first summed letter of the panel; nil for 0
-	to      loop.Bound  // and its end
-	base    loop.Index  // where the panel begins in its memory
-	sumsAt  loop.Index  // where the sums of the panel begin in the tile memory
+	block              *loop.Val   // number of the block of rows
+	lo                 loop.Index  // first column
+	columns            loop.Bound  // number of columns
+	masks              []*loop.Val // of its vectors of columns; nil for all lanes
+	from               *loop.Val   // first index of the first summed letter of the panel; nil for 0
+	to                 loop.Bound  // and its end
+	base               loop.Index  // where the panel begins in its memory
+	panelAt, inPanelAt loop.Index  // first column of a vector operand in panels
+	sumsAt             loop.Index  // where the sums of the panel begin in the tile memory
 }
 
 // An operandForm is how an operand is read: from memory, at an address that is a
@@ -58,6 +59,7 @@ type operandForm struct {
 	computed bool
 	buf      *loop.Buffer
 	at       loop.Index
+	panel    *loop.Val // if it is read in panels: placeholder for the number of one
 }
 
 // nativeDot is the form of the contraction p for target t, or nil if there is
@@ -156,6 +158,9 @@ func (g *gemm) find(t *dotEmitter, i int) bool {
 		return true
 	}
 	t.K.Body = nil
+	if g.findPanels(t, i) {
+		return true
+	}
 	t.operand(i)
 	if len(t.K.Body) == 1 {
 		if l, ok := t.K.Body[0].(*loop.Load); ok && l.Buf.Elem == loop.F32 {
@@ -221,8 +226,21 @@ func (g *gemm) stride(i int, r rune) ir.Dim {
 func (g *gemm) address(i int) loop.Index {
 	o := g.operand[i]
 	at := loop.Index{Off: o.at.Off}
+	var panel, column loop.Index
+	if o.panel != nil {
+		panel, column = g.columnInPanels()
+	}
 	for _, t := range o.at.Terms {
 		x := loop.At(t.Var)
+		switch {
+		case o.panel == nil:
+		case t.Var == o.panel:
+			at = at.Add(panel.Scale(t.Coef))
+			continue
+		case t.Var == g.letter[g.col]:
+			at = at.Add(column.Scale(t.Coef))
+			continue
+		}
 		for r, v := range g.letter {
 			if v == t.Var {
 				x = g.at[r]

@@ -11,6 +11,9 @@ import (
 func (g *gemm) piece(panel *loop.Val, body func()) {
 	extent, width := g.extent(g.col), g.width()
 	g.lo = loop.At(panel).Scale(loop.N(width))
+	if g.inPanels() {
+		g.enterPanel(panel)
+	}
 	full, rest := func() {
 		g.columns, g.masks = loop.Bound{Dim: loop.N(width)}, make([]*loop.Val, g.shape.vectors)
 		body()

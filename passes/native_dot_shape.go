@@ -156,6 +156,9 @@ func (g *gemm) chooseTile(rows int) {
 			}
 		}
 	}
+	if g.inPanels() && s.vectors > 1 {
+		s.vectors -= s.vectors % 2 // so that a tile begins where a panel does
+	}
 	s.rows = min(rows, g.tileRows(s.vectors))
 	if n := len(g.rows); !s.pack && n > 0 && alias(g.stride(1-g.vector, g.rows[n-1])) {
 		s.rows = min(s.rows, aliasRows)
@@ -168,7 +171,7 @@ func (g *gemm) chooseTile(rows int) {
 		s.few, s.many = false, true
 		s.sums = max(1, farSums/g.count(g.sums[1:]))
 	}
-	aPanel := g.contiguous(g.col) && g.extent(g.col).Is(g.width()) && g.rowsFollow()
+	aPanel := g.inPanels() || g.contiguous(g.col) && g.extent(g.col).Is(g.width()) && g.rowsFollow()
 	s.copy = s.many && !aPanel && !(rows < inPlace && g.contiguous(g.col))
 	s.passing = s.copy && g.contiguous(g.col) && g.firstTile()
 }

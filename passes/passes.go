@@ -125,6 +125,12 @@ var List = []*Pass{
 		Run:   each(dce),
 		Holds: noUnused,
 	},
+	{
+		Name:  "prepare",
+		Doc:   "prepare takes what inference computes from weights and constants alone out of it: it is computed when the weights have changed.",
+		After: []After{{"invariants.2", "loops have given away what is the same in every iteration"}, {"dce.2", "what nobody reads need not be prepared"}},
+		Run:   prepare,
+	},
 }
 
 // A Program is what passes work on: the functions of the model and of its
@@ -132,6 +138,9 @@ var List = []*Pass{
 type Program struct {
 	*ir.Module         // Entries and Samplers are replaced by passes; API is a copy
 	Steps      []*Step // parallel to Trainers
+	// After prepare:
+	Prepared       []*Prepared
+	PreparedValues []PreparedValue // by Index of bindings of kind PreparedKind
 }
 
 // A Step is a train block while it is turned into functions.

@@ -74,6 +74,9 @@ func (p *Program) slots() []slot {
 		add(name+".step", s.Step)
 		add(name+".sample", s.Sample)
 	}
+	for i, q := range p.Prepared {
+		add(fmt.Sprintf("prepare%d", i), q.Entry)
+	}
 	for i, s := range p.Steps {
 		name := p.API.Trainers[i].Name
 		if s.Gradients == nil {
@@ -134,6 +137,10 @@ func (p *Program) String() string {
 func (p *Program) copy() *Program {
 	q := newProgram(p.Module)
 	q.Steps = nil
+	for _, x := range p.Prepared {
+		q.Prepared = append(q.Prepared, &Prepared{Entry: copyEntry(x.Entry), Size: x.Size, Native: x.Native})
+	}
+	q.PreparedValues = p.PreparedValues
 	for i, s := range p.Steps {
 		q.Steps = append(q.Steps, &Step{Trainer: q.Trainers[i], Gradients: copyEntry(s.Gradients), Apply: copyEntry(s.Apply), Direct: copyEntry(s.Direct), Host: s.Host})
 	}

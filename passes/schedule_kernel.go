@@ -250,6 +250,11 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 			}
 		}
 	})
+	for _, v := range b.body.Values { // native forms may read the panels
+		if v.Op == ops.Packed {
+			used[b.in[v.Args[1]].buf] = true
+		}
+	}
 	var bufs []*loop.Buffer
 	for i, p := range b.body.Params {
 		if s, ok := b.in[p]; ok && used[s.buf] {

@@ -3,6 +3,7 @@ package passes
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
@@ -12,6 +13,18 @@ import (
 func (s *scheduler) program() error {
 	api := s.out.API
 	layOut(api)
+	api.Prepared = nil
+	for i, q := range s.p.Prepared {
+		part := &loop.PreparedPart{Name: strconv.Itoa(i), Size: q.Size, Native: q.Native}
+		api.Prepared = append(api.Prepared, part)
+	}
+	for i, q := range s.p.Prepared {
+		sig := &loop.Entry{}
+		if err := s.entry("prepare"+strconv.Itoa(i), q.Entry, sig, nil); err != nil {
+			return err
+		}
+		api.Prepared[i].Proc = sig.Proc
+	}
 	for i, e := range api.Entries {
 		if err := s.entry(e.Name, s.p.Entries[i], e, nil); err != nil {
 			return err
@@ -115,8 +128,20 @@ func (s *scheduler) entry(name string, e *ir.Entry, sig *loop.Entry, t *loop.Tra
 	for k, n := range need {
 		s.out.Arena[k] = upper(s.out.Arena[k], n)
 	}
-	sig.Proc, sig.FLOPs = proc, procFLOPs(proc)
+	sig.Proc, sig.FLOPs, sig.Prepared = proc, procFLOPs(proc), s.partsOf(e)
 	return nil
+}
+
+// partsOf lists the prepared parts that e reads.
+func (s *scheduler) partsOf(e *ir.Entry) []int {
+	var out []int
+	for _, b := range e.In {
+		if b.Kind == ir.PreparedKind {
+			out = append(out, s.p.PreparedValues[b.Index].Part)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // places finds the memory of parameters or results.
@@ -147,6 +172,9 @@ func (s *scheduler) places(mem *memory, vs []*ir.Value, bs []ir.Binding, sig *lo
 			out[i] = at(loop.Scalars, b.Index)
 		case ir.KeyKind:
 			out[i] = at(loop.Key, 0)
+		case ir.PreparedKind:
+			x := s.p.PreparedValues[b.Index]
+			out[i] = mem.outside(loop.Prepared, api.Prepared[x.Part].Name, loop.N(x.Offset), ty)
 		case ir.TableKind:
 			out[i] = mem.outside(loop.ConstTable, api.Tables[b.Index].Name, ir.Dim{}, ty)
 		default:

@@ -14,6 +14,7 @@ type API struct {
 	Weights    []*Weight
 	Caches     []*Cache
 	Tables     []*TableData
+	Prepared   []*PreparedPart // at most 64
 	Entries    []*Entry
 	Trainers   []*Trainer
 	Generators []*Generator
@@ -55,6 +56,16 @@ type Cache struct {
 	Offset Dim // in the caches of its element type
 }
 
+// A PreparedPart is memory beside the weights for values that entries read and
+// that depend on weights and constants alone. It is up to date until the weights
+// change.
+type PreparedPart struct {
+	Name   string // of the space
+	Size   int    // elements
+	Proc   *Proc  // weights and tables to the part
+	Native bool   // portable kernels do not read it
+}
+
 // TableData is a constant tensor computed when the model was compiled.
 type TableData struct {
 	Name  string
@@ -86,6 +97,8 @@ type Entry struct {
 	Caches  bool      // reads or writes caches
 	Proc    *Proc
 	FLOPs   Dim
+	// Prepared are the indices of the parts that Proc reads, ascending.
+	Prepared []int
 }
 
 // A Bind says that symbol Sym is the extent of axis Axis of argument Arg, or

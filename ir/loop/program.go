@@ -60,10 +60,11 @@ const (
 	Scalars                 // the trainer's scalars of this step (learning rate, …)
 	Key                     // the random key: seed (low, high half), step; i32[3]
 	ConstTable              // the constant table called Name
+	Prepared                // part Name of what is computed from weights and constants alone: API.Prepared
 )
 
 func (s Space) String() string {
-	return [...]string{"arena", "weights", "grads", "moments", "caches", "arg", "result", "scalars", "key", "table"}[s]
+	return [...]string{"arena", "weights", "grads", "moments", "caches", "arg", "result", "scalars", "key", "table", "prepared"}[s]
 }
 
 // A Ref is a run of memory: Len elements from Off, plus Coef times the loop
@@ -71,7 +72,7 @@ func (s Space) String() string {
 type Ref struct {
 	Space  Space
 	Elem   Elem
-	Name   string // for Arg, Result and Table
+	Name   string // for Arg, Result, ConstTable and Prepared
 	Off    Dim
 	Stride []StrideTerm
 	Len    Dim

@@ -9,7 +9,7 @@ import (
 type Place struct {
 	Space Space
 	Elem  Elem
-	Name  string // for Arg, Result and ConstTable
+	Name  string // for Arg, Result, ConstTable and Prepared
 }
 
 func (p Place) String() string {

@@ -103,6 +103,9 @@ func (v *programVerifier) spaces() {
 		}
 		v.sizes[Place{ConstTable, t.Elem, t.Name}] = n
 	}
+	for _, p := range api.Prepared {
+		v.sizes[Place{Prepared, F32, p.Name}] = p.Size
+	}
 	entries := slices.Clone(api.Entries)
 	for _, t := range api.Trainers {
 		entries = append(entries, t.Loss, t.Direct)

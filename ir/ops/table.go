@@ -24,7 +24,7 @@ var Families = []Family{
 	{"reduce", "Reductions over axes, and running sums.",
 		[]*ir.Op{Sum, Prod, MaxOf, MinOf, All, Any, ArgMax, ArgMin, CumSum}},
 	{"contract", "Contraction.",
-		[]*ir.Op{Dot}},
+		[]*ir.Op{Dot, Packed}},
 	{"gather", "Indexing by computed values, and the transposes, which add.",
 		[]*ir.Op{Gather, Scatter, ScatterAdd, TakeAlong, PutAlong, GatherND, ScatterND, SegmentSum, SegmentMax}},
 	{"window", "Windows and convolutions on any number of spatial axes, channels last.",
