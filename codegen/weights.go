@@ -24,10 +24,10 @@ func (g *gen) count() int {
 // weights prints the Weights type and the table of parameters.
 func (g *gen) weights() error {
 	f := g.file("weights_gen.go")
-	field, lend, lends := "", "", ""
+	field, lend, end, lends := "", "", " ", ""
 	if g.hasPrepared() {
 		field = fill("prepared runtime.Prepared[$float] // what sessions compute from the weights alone", "float", g.float())
-		lend = "w.prepared.Lend()\n"
+		lend, end = "\nw.prepared.Lend()\n", "\n"
 		lends = "\n//\n// Who writes to it calls Changed afterwards; until then sessions are slower."
 	}
 	f.add(`
@@ -61,15 +61,11 @@ func InitWeights(seed uint64) *Weights {
 
 // Data is the slice that holds all weights, as the table of parameters lays
 // them out. It is shared.$lends
-func (w *Weights) Data() []$float {
-	$lend return w.data
-}
+func (w *Weights) Data() []$float {$lend return w.data$end}
 
 // All are the parameters and states by name, one for each copy in a stack, in
 // the order of the model. Their data is shared, see Data.
-func (w *Weights) All() iter.Seq[runtime.View[$float]] {
-	$lend return runtime.Views(params, w.data)
-}
+func (w *Weights) All() iter.Seq[runtime.View[$float]] {$lend return runtime.Views(params, w.data)$end}
 
 // Param is the parameter or state of that name, as All lists it.
 func (w *Weights) Param(name string) (v runtime.View[$float], ok bool) {
@@ -154,7 +150,7 @@ func ownMeta(meta map[string]string) map[string]string {
 // inUse is the error of a method that interferes with a step.
 func inUse(fn string) error {
 	return fmt.Errorf("%s: %s: the weights are %w", modelName, fn, runtime.ErrInUse)
-}`, "float", g.float(), "count", strconv.Itoa(g.count()), "field", field, "lend", lend, "lends", lends, "stale", g.stale("w"))
+}`, "float", g.float(), "count", strconv.Itoa(g.count()), "field", field, "lend", lend, "end", end, "lends", lends, "stale", g.stale("w"))
 	changed, doc := "", "Sessions see it in any case: nothing depends on it in this model."
 	if g.hasPrepared() {
 		changed = "w.prepared.Settle()"
@@ -176,9 +172,9 @@ $rows}`, "rows", g.paramRows())
 
 // accessors prints a method for every parameter whose name is free.
 func (g *gen) accessors(f *file) {
-	lend := ""
+	lend, end := "", " "
 	if g.hasPrepared() {
-		lend = "w.prepared.Lend()\n"
+		lend, end = "\nw.prepared.Lend()\n", "\n"
 	}
 	taken := scope{"data": true, "guard": true, "prepared": true}
 	for _, n := range strings.Fields(weightMethods) {
@@ -251,8 +247,8 @@ func (g *gen) accessors(f *file) {
 		}
 		f.add(`
 // $Name is $path: $type.$doc
-func (w *Weights) $Name($params) $ret { $lend return $body }`,
-			"lend", lend,
+func (w *Weights) $Name($params) $ret {$lend return $body$end}`,
+			"lend", lend, "end", end,
 			"Name", name, "path", pathDoc(w, counters), "type", shapeText("f32", w.Shape), "doc", doc,
 			"params", params, "ret", typ, "body", body)
 	}

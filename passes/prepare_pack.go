@@ -69,7 +69,7 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 }
 
 const (
-	fewestRows     = 4
+	fewestRows     = 3
 	smallestPacked = 1 << 12 // elements
 	halfPage       = 512     // elements
 )

@@ -46,7 +46,7 @@ func InitWeights(seed uint64) *Weights {
 func (w *Weights) Data() []float32 { return w.data }
 
 // All are the parameters and states by name, one for each copy in a stack, in
-// the order of the model. Their data is shared.
+// the order of the model. Their data is shared, see Data.
 func (w *Weights) All() iter.Seq[runtime.View[float32]] { return runtime.Views(params, w.data) }
 
 // Param is the parameter or state of that name, as All lists it.
@@ -133,6 +133,10 @@ func ownMeta(meta map[string]string) map[string]string {
 func inUse(fn string) error {
 	return fmt.Errorf("%s: %s: the weights are %w", modelName, fn, runtime.ErrInUse)
 }
+
+// Changed says that the weights were changed by way of Data, All, Param or the
+// methods of parameters. Sessions see it in any case: nothing depends on it in this model.
+func (w *Weights) Changed() {}
 
 // Tok is tok: f32[5, 4].
 //
