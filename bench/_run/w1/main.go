@@ -22,6 +22,7 @@ func main() {
 		w := model.NewWeights()
 		fit := func() float32 {
 			harness.Init(w.All(), "w:OI")
+			w.Changed()
 			s := model.NewStep(w, model.DefaultStepOptions())
 			var last float32
 			for range 1000 {

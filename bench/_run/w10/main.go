@@ -12,6 +12,7 @@ func main() {
 	harness.Main(model.KernelPath(), harness.Workloads{"W10.train": func(r *harness.Run) {
 		w := model.NewWeights()
 		harness.Init(w.All(), "inp", "out")
+		w.Changed()
 		s := model.NewStep(w, model.DefaultStepOptions())
 		const V, B, K = 50000, 512, 5
 		var center, near [64][]int32

@@ -17,6 +17,7 @@ func main() {
 		"W2.train": func(r *harness.Run) {
 			w := train.NewWeights()
 			harness.Init(w.All(), order...)
+			w.Changed()
 			s := train.NewStep(w, train.DefaultStepOptions())
 			var x [16]runtime.Tensor2[float32]
 			var y [16][]int32
@@ -28,6 +29,7 @@ func main() {
 		"W2.infer": func(r *harness.Run) {
 			w := infer.NewWeights()
 			harness.Init(w.All(), order...)
+			w.Changed()
 			s := infer.NewSession(w)
 			x := runtime.NewTensor2(harness.Rand(500, 784), 1, 784)
 			y := make([]float32, 0, 10)
@@ -36,6 +38,7 @@ func main() {
 		"Tiny.infer": func(r *harness.Run) {
 			w := tiny.NewWeights()
 			harness.Init(w.All(), order...)
+			w.Changed()
 			s := tiny.NewSession(w)
 			x := runtime.NewTensor2(harness.Rand(500, 6), 1, 6)
 			y := make([]float32, 0, 4)

@@ -16,6 +16,7 @@ func main() {
 		"W3.train": func(r *harness.Run) {
 			w := train.NewWeights()
 			harness.Init(w.All(), order...)
+			w.Changed()
 			s := train.NewStep(w, train.DefaultStepOptions())
 			var x [16]runtime.Tensor4[float32]
 			var y [16][]int32
@@ -27,6 +28,7 @@ func main() {
 		"W3.infer": func(r *harness.Run) {
 			w := infer.NewWeights()
 			harness.Init(w.All(), order...)
+			w.Changed()
 			s := infer.NewSession(w)
 			x := harness.Images(500, 1, 28, 28, 1)
 			y := make([]float32, 0, 10)

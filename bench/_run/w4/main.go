@@ -31,6 +31,7 @@ func main() {
 		"W4.train": func(r *harness.Run) {
 			w := train.InitWeights(1) // states start from their own values
 			harness.Init(w.All(), order()...)
+			w.Changed()
 			s := train.NewStep(w, train.DefaultStepOptions())
 			var x [8]runtime.Tensor4[float32]
 			var y [8][]int32
@@ -42,6 +43,7 @@ func main() {
 		"W4.infer": func(r *harness.Run) {
 			w := infer.InitWeights(1)
 			harness.Init(w.All(), order()...)
+			w.Changed()
 			s := infer.NewSession(w)
 			x := harness.Images(500, 1, 32, 32, 3)
 			y := make([]float32, 0, 10)

@@ -11,6 +11,7 @@ import (
 func weights() *model.Weights {
 	w := model.NewWeights()
 	harness.Init(w.All(), "emb.w", "lstm.wx:OI", "lstm.wh:OI", "lstm.bx", "lstm.bh", "out.w:OI", "out.b")
+	w.Changed()
 	return w
 }
 

@@ -23,6 +23,7 @@ func main() {
 		"W6.train.B8": func(r *harness.Run) {
 			w := eight.NewWeights()
 			harness.Init(w.All(), harness.GPT(6, false)...)
+			w.Changed()
 			s := eight.NewStep(w, eight.DefaultStepOptions())
 			ids, next := data(8)
 			r.Train(func(i int) float32 { return harness.Must(s.Step(ids[i%8], next[i%8])).Loss })
@@ -30,6 +31,7 @@ func main() {
 		"W6.train.B1": func(r *harness.Run) {
 			w := one.NewWeights()
 			harness.Init(w.All(), harness.GPT(6, false)...)
+			w.Changed()
 			s := one.NewStep(w, one.DefaultStepOptions())
 			ids, next := data(1)
 			r.Train(func(i int) float32 { return harness.Must(s.Step(ids[i%8], next[i%8])).Loss })
@@ -37,6 +39,7 @@ func main() {
 		"W6.fwd.B8": func(r *harness.Run) {
 			w := eight.NewWeights()
 			harness.Init(w.All(), harness.GPT(6, false)...)
+			w.Changed()
 			s := eight.NewSession(w)
 			ids := runtime.NewTensor2(harness.Ints(500, 65, 8*256), 8, 256)
 			y := make([]float32, 0, 8*256*65)
@@ -45,6 +48,7 @@ func main() {
 		"W6.decode": func(r *harness.Run) {
 			w := decode.NewWeights()
 			harness.Init(w.All(), harness.GPT(6, false)...)
+			w.Changed()
 			s := decode.NewSession(w)
 			prompt := harness.Ints(500, 65, 1)
 			id := runtime.NewTensor2[int32](nil, 1, 1)

@@ -14,6 +14,7 @@ func main() {
 		"W7.train.B4": func(r *harness.Run) {
 			w := train.NewWeights()
 			harness.Init(w.All(), harness.GPT(12, true)...)
+			w.Changed()
 			s := train.NewStep(w, train.DefaultStepOptions())
 			var ids, next [8]runtime.Tensor2[int32]
 			for b := range ids {
@@ -24,6 +25,7 @@ func main() {
 		"W7.decode": func(r *harness.Run) {
 			w := decode.NewWeights()
 			harness.Init(w.All(), harness.GPT(12, true)...)
+			w.Changed()
 			s := decode.NewSession(w)
 			prompt := runtime.NewTensor2(harness.Ints(500, 50257, 256), 1, 256)
 			id := runtime.NewTensor2[int32](nil, 1, 1)

@@ -20,6 +20,7 @@ func main() {
 		}
 		w := model.NewWeights()
 		harness.Init(w.All(), order...)
+		w.Changed()
 		s := model.NewSession(w)
 		ids := runtime.NewTensor2(harness.Ints(500, 30522, 128), 1, 128)
 		y := make([]float32, 0, 128*768)

@@ -20,6 +20,7 @@ func weights() *model.Weights {
 	}
 	w := model.NewWeights()
 	harness.Init(w.All(), append(order, "post1.w:OI", "post1.b", "post2.w:OI", "post2.b")...)
+	w.Changed()
 	return w
 }
 

@@ -54,7 +54,7 @@ func Main(api *loop.API, trainer *loop.Trainer, p drive.Program) ([]byte, error)
 		line("%q: s.%s,", f.Name, f.Name)
 	}
 	line("},")
-	line("Views: func() []drive.Weight { return drive.Views(w.All()) },")
+	line("Views: func() []drive.Weight {\ndefer w.Changed() // they are read only\nreturn drive.Views(w.All())\n},")
 	if len(api.Generators) > 0 {
 		g := api.Generators[0].Name
 		line("Generate: func(prompt []int32, seed uint64) iter.Seq2[int32, error] {")
