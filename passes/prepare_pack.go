@@ -62,8 +62,8 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	for _, r := range w[strings.IndexRune(w, last)+1:] {
 		stride *= extent(r)
 	}
-	if axis == len(w)-1 && rows < inPlace && stride%halfPage != 0 {
-		return -1, 0
+	if axis == len(w)-1 && (n == ops.PanelWidth || rows < inPlace && stride%halfPage != 0) {
+		return -1, 0 // it is a panel, or good enough
 	}
 	return operand, axis
 }
