@@ -12,10 +12,11 @@ import (
 // a copy in panels for schedules in vectors, and its axis of columns; -1 for
 // none. It is a weight, and all sizes are known.
 //
-// A copy pays where the weight would be read badly or copied in every call:
-// columns that are no neighbours, rows that lie a page apart or half a page, and
-// many rows of the other operand. Where there are few of those the weight is
-// read once, at the speed of memory, wherever it is.
+// A copy pays where the weight would be read badly or copied in every call, and
+// the other operand does not have so many rows that this hardly counts: columns
+// that are no neighbours, rows that lie half a page apart or a multiple of that.
+// Where there are one or two of those rows the weight is read once, at the speed of
+// memory, wherever it is.
 func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	spec, err := ops.ParseContraction(ops.Spec.Of(v))
 	if err != nil || v.Type.Elem != ir.F32 || !fixed(v) {
@@ -55,7 +56,7 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	}
 	axis = strings.IndexRune(w, col)
 	n := extent(col)
-	if x := args[operand]; !at.still(x) || !isWeight(x) || last == 0 || rows < fewestRows || n%ops.PanelWidth != 0 || n*sums < smallestPacked {
+	if x := args[operand]; !at.still(x) || !isWeight(x) || last == 0 || rows < fewestRows || rows >= mostRows || n%ops.PanelWidth != 0 || n*sums < smallestPacked {
 		return -1, 0
 	}
 	stride := 1
@@ -70,6 +71,7 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 
 const (
 	fewestRows     = 3
+	mostRows       = 128
 	smallestPacked = 1 << 12 // elements
 	halfPage       = 512     // elements
 )
