@@ -42,6 +42,7 @@ const (
 	ScalarKind               // parameter: a scalar of the step, f32
 	LossKind                 // result of the loss of a trainer: what is minimised, f32
 	PreparedKind             // prepared value Index of the program: computed from weights and constants alone
+	SquaresKind              // result of a direct step: the sum of the squares of the gradient, f32
 )
 
 // A Trainer is a train block before differentiation.

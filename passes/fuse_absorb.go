@@ -7,24 +7,27 @@ import (
 	"github.com/lmc-lang/lmc/ir/ops"
 )
 
-// absorb moves what is done element by element to a collected result of a loop
-// into the loop, if that gives a result of f: gradients of stacked weights are
-// added to those of the micro-batches before slice by slice, without memory
-// for the whole stack.
+// absorb moves what is done element by element to collected results of a loop
+// into the loop, if that gives results of f: gradients of stacked weights are
+// added to those of the micro-batches before, or consumed by the optimiser, slice
+// by slice, without memory for the whole stack. Sums within slices go along.
 func absorb(f *ir.Func) (*ir.Func, error) {
-	moved := map[*ir.Value]*region{} // by what the region gives
-	byScan := map[*ir.Value][]*region{}
+	byScan := map[*ir.Value]*absorption{}
 	for _, v := range f.Values {
-		if v.Op != ops.Get || v.Args[0].Op != ops.Scan {
-			continue
-		}
-		if r := regionOf(f, v); r != nil {
-			moved[r.exit] = r
-			byScan[r.scan] = append(byScan[r.scan], r)
+		if v.Op == ops.Scan {
+			if a := absorptionOf(f, v); a != nil {
+				byScan[v] = a
+			}
 		}
 	}
-	if len(moved) == 0 {
+	if len(byScan) == 0 {
 		return f, nil
+	}
+	at := map[*ir.Value]*absorption{} // by what is computed in the loop then and is needed outside
+	for _, a := range byScan {
+		for _, x := range a.exits {
+			at[x] = a
+		}
 	}
 	b := ir.NewBuilder(f.Name)
 	b.F.Doc = f.Doc
@@ -37,18 +40,26 @@ func absorb(f *ir.Func) (*ir.Func, error) {
 		if env[v.ID] != nil {
 			return env[v.ID]
 		}
-		if r := moved[v]; r != nil {
-			s := value(r.scan)
+		a, index := at[v], -1
+		switch {
+		case a != nil:
+			index = a.indexOf(v)
+		case v.Op == ops.Get && byScan[v.Args[0]] != nil:
+			a = byScan[v.Args[0]]
+			index = a.kept[ops.Axis.Of(v)]
+		}
+		if a != nil {
+			s := value(a.scan)
 			b.Pos, b.Scope = v.Pos, v.Scope
-			env[v.ID] = ops.On(b).Get(s, r.index)
+			env[v.ID] = ops.On(b).Get(s, index)
 			return env[v.ID]
 		}
 		args := make([]*ir.Value, len(v.Args))
 		for i, a := range v.Args {
 			args[i] = value(a)
 		}
-		if rs := byScan[v]; rs != nil {
-			env[v.ID] = absorbed(b, v, args, rs, value)
+		if a := byScan[v]; a != nil {
+			env[v.ID] = a.build(b, args, value)
 		} else {
 			env[v.ID] = b.Copy(v, args)
 		}
@@ -67,65 +78,139 @@ func absorb(f *ir.Func) (*ir.Func, error) {
 	return b.Return(results...)
 }
 
-// A region is the values that are computed element by element from a collected
-// result of a loop; nothing but exit is used elsewhere.
-type region struct {
+// An absorption is what moves into a loop: values whose first axis counts its
+// iterations, and that are computed from collected results and from what is
+// known before the loop.
+type absorption struct {
 	scan   *ir.Value
-	index  int // of the element of the tuple
-	get    *ir.Value
-	values []*ir.Value // in order
-	exit   *ir.Value
+	values []*ir.Value       // in order
+	gets   map[int]*ir.Value // of the collected results that nothing else reads
+	exits  []*ir.Value       // values that are needed outside, in order
+	kept   []int             // per result of the loop: its new index, or -1
 }
 
-// regionOf is the region of the element get of a loop, or nil.
-func regionOf(f *ir.Func, get *ir.Value) *region {
-	s := get.Args[0]
+// indexOf is the index of an exit among the results of the new loop.
+func (a *absorption) indexOf(x *ir.Value) int {
+	n := slices.Index(a.exits, x)
+	for _, k := range a.kept {
+		if k >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// absorptionOf is what moves into the loop s, or nil.
+func absorptionOf(f *ir.Func, s *ir.Value) *absorption {
 	l := ops.LoopOf(s)
-	r := &region{scan: s, index: ops.Axis.Of(get), get: get}
-	k := r.index - len(l.Inits)
-	if l.Trip != nil || k < 0 || l.OutAxes[k] != 0 {
+	if l.Trip != nil {
 		return nil
 	}
-	in := map[*ir.Value]bool{get: true}
+	part := map[*ir.Value]*ir.Value{} // of gets and candidates: another one of the same part, or itself
+	var find func(v *ir.Value) *ir.Value
+	find = func(v *ir.Value) *ir.Value {
+		if part[v] != v {
+			part[v] = find(part[v])
+		}
+		return part[v]
+	}
+	gets := make([]*ir.Value, len(s.Type.Tuple))
+	bad := map[*ir.Value]bool{} // by representative, in the end
+	var spoilt []*ir.Value
 	after := make([]bool, len(f.Values)) // depends on the loop
 	after[s.ID] = true
 	for _, v := range f.Values[s.ID+1:] {
-		ready := true
+		if v.Op == ops.Get && v.Args[0] == s {
+			after[v.ID] = true
+			if k := ops.Axis.Of(v) - len(l.Inits); k >= 0 && l.OutAxes[k] == 0 {
+				part[v] = v
+				if g := gets[ops.Axis.Of(v)]; g != nil {
+					spoilt = append(spoilt, v, g)
+				}
+				gets[ops.Axis.Of(v)] = v
+			}
+			continue
+		}
+		ready := v.Op.Lane != nil && !v.Op.Costly || v.Op == ops.Sum && !slices.Contains(ops.Axes.Of(v), 0)
 		any := false
 		for _, a := range v.Args {
 			after[v.ID] = after[v.ID] || after[a.ID]
-			any = any || in[a]
-			ready = ready && (in[a] || !after[a.ID])
+			any = any || part[a] != nil
+			ready = ready && (part[a] != nil || !after[a.ID])
 		}
-		if v != get && any && ready && v.Op.Lane != nil && !v.Op.Costly && ir.SameShape(v.Type.Shape, get.Type.Shape) {
-			in[v] = true
-			r.values = append(r.values, v)
-			r.exit = v
-		}
-	}
-	if r.exit == nil || !slices.Contains(f.Results, r.exit) {
-		return nil
-	}
-	for _, v := range f.Values {
-		if v.Op == ops.Get && v != get && v.Args[0] == s && ops.Axis.Of(v) == r.index {
-			return nil
-		}
-		for _, a := range v.Args {
-			if in[a] && !in[v] {
-				return nil
+		switch {
+		case any && ready:
+			part[v] = v
+			for _, a := range v.Args {
+				if part[a] != nil {
+					part[find(a)] = v
+				}
+			}
+		case any:
+			// What is read outside has to be small, or the whole stack is in memory.
+			for _, a := range v.Args {
+				if part[a] != nil && a.Op != ops.Sum {
+					spoilt = append(spoilt, a)
+				}
 			}
 		}
 	}
-	for _, x := range f.Results {
-		if in[x] && x != r.exit {
-			return nil
+	a := &absorption{scan: s, gets: map[int]*ir.Value{}}
+	isResult := func(v *ir.Value) bool { return slices.Contains(f.Results, v) }
+	gives := map[*ir.Value]bool{} // parts that give results of f
+	for v := range part {
+		if isResult(v) {
+			gives[find(v)] = true
+			if v.Op == ops.Get {
+				spoilt = append(spoilt, v)
+			}
 		}
 	}
-	return r
+	for _, v := range spoilt {
+		bad[find(v)] = true
+	}
+	moves := func(v *ir.Value) bool { return part[v] != nil && gives[find(v)] && !bad[find(v)] }
+	for _, v := range f.Values[s.ID+1:] {
+		if !moves(v) {
+			continue
+		}
+		if v.Op == ops.Get {
+			a.gets[ops.Axis.Of(v)] = v
+		} else {
+			a.values = append(a.values, v)
+		}
+	}
+	if len(a.values) == 0 {
+		return nil
+	}
+	used := map[*ir.Value]bool{}
+	for _, v := range f.Values {
+		if !moves(v) {
+			for _, x := range v.Args {
+				used[x] = true
+			}
+		}
+	}
+	for _, v := range a.values {
+		if used[v] || isResult(v) {
+			a.exits = append(a.exits, v)
+		}
+	}
+	n := 0
+	for i := range s.Type.Tuple {
+		if a.gets[i] != nil {
+			a.kept = append(a.kept, -1)
+			continue
+		}
+		a.kept = append(a.kept, n)
+		n++
+	}
+	return a
 }
 
-// absorbed is the loop v, applied to args, with regions in its body.
-func absorbed(b *ir.Builder, v *ir.Value, args []*ir.Value, regions []*region, value func(*ir.Value) *ir.Value) *ir.Value {
+// build is the loop, applied to args, with the values in its body.
+func (a *absorption) build(b *ir.Builder, args []*ir.Value, value func(*ir.Value) *ir.Value) *ir.Value {
+	v := a.scan
 	l := ops.LoopOf(v)
 	n, m := len(l.Inits), len(l.Slices)
 	old := l.Body
@@ -137,13 +222,13 @@ func absorbed(b *ir.Builder, v *ir.Value, args []*ir.Value, regions []*region, v
 	}
 	inits, slicesOf, invariants := args[:n:n], args[n:n+m:n+m], args[n+m:]
 	inAxes := slices.Clone(l.InAxes)
+	inner := map[*ir.Value]*ir.Value{} // what values and gets are in the body
 
-	// Operands of the regions from outside: whole stacks are sliced, anything
-	// else is computed in the body from what does not vary.
+	// Operands from outside: whole stacks are sliced, anything else is computed in
+	// the body from what does not vary.
 	outer := map[*ir.Value]*ir.Value{} // operand to parameter of the body
 	var whole, fixed []*ir.Value
-	var sort func(x *ir.Value)
-	sort = func(x *ir.Value) {
+	sort := func(x *ir.Value) {
 		switch {
 		case slices.Contains(whole, x) || slices.Contains(fixed, x):
 		case x.Op == ops.Const:
@@ -155,12 +240,10 @@ func absorbed(b *ir.Builder, v *ir.Value, args []*ir.Value, regions []*region, v
 			whole = append(whole, x)
 		}
 	}
-	for _, r := range regions {
-		for _, x := range r.values {
-			for _, a := range x.Args {
-				if a != r.get && !slices.Contains(r.values, a) {
-					sort(a)
-				}
+	for _, x := range a.values {
+		for _, y := range x.Args {
+			if !slices.Contains(a.values, y) && !(y.Op == ops.Get && a.gets[ops.Axis.Of(y)] == y) {
+				sort(y)
 			}
 		}
 	}
@@ -187,45 +270,60 @@ func absorbed(b *ir.Builder, v *ir.Value, args []*ir.Value, regions []*region, v
 		}
 		env[x] = body.copy(x, as)
 	}
-	results := make([]*ir.Value, len(old.Results))
+	var outAxes []int
 	for i, x := range old.Results {
-		results[i] = env[x]
+		if g := a.gets[i]; g != nil {
+			inner[g] = env[x]
+			continue
+		}
+		body.F.Results = append(body.F.Results, env[x])
+		if i >= n {
+			outAxes = append(outAxes, l.OutAxes[i-n])
+		}
 	}
 	g := ops.On(body.Builder)
-	for _, r := range regions {
-		inner := map[*ir.Value]*ir.Value{r.get: results[r.index]}
-		operand := func(a *ir.Value) *ir.Value {
-			switch {
-			case inner[a] != nil:
-				return inner[a]
-			case a.Op == ops.Const:
-				return g.Constant(a.Type.Elem, ops.Fill.Of(a), a.Type.Shape[1:]...)
-			case outer[a] != nil:
-				return outer[a]
-			}
-			y := a.Args[0]
-			z := outer[y]
-			if z == nil {
-				z = g.Constant(y.Type.Elem, ops.Fill.Of(y), y.Type.Shape...)
-			}
-			axes := slices.Clone(ops.Axes.Of(a))
-			for i := range axes {
-				axes[i]--
-			}
-			return g.Broadcast(z, a.Type.Shape[1:], axes...)
+	operand := func(x *ir.Value) *ir.Value {
+		switch {
+		case inner[x] != nil:
+			return inner[x]
+		case x.Op == ops.Const:
+			return g.Constant(x.Type.Elem, ops.Fill.Of(x), x.Type.Shape[1:]...)
+		case outer[x] != nil:
+			return outer[x]
 		}
-		for _, x := range r.values {
-			as := make([]*ir.Value, len(x.Args))
-			for i, a := range x.Args {
-				as[i] = operand(a)
-			}
-			g.Pos, g.Scope = x.Pos, x.Scope
+		y := x.Args[0]
+		z := outer[y]
+		if z == nil {
+			z = g.Constant(y.Type.Elem, ops.Fill.Of(y), y.Type.Shape...)
+		}
+		return g.Broadcast(z, x.Type.Shape[1:], inSlice(ops.Axes.Of(x))...)
+	}
+	for _, x := range a.values {
+		as := make([]*ir.Value, len(x.Args))
+		for i, y := range x.Args {
+			as[i] = operand(y)
+		}
+		g.Pos, g.Scope = x.Pos, x.Scope
+		if x.Op == ops.Sum {
+			inner[x] = g.Sum(as[0], inSlice(ops.Axes.Of(x))...)
+		} else {
 			inner[x] = g.Copy(x, as)
 		}
-		results[r.index] = inner[r.exit]
 	}
-	body.F.Results = results
-	l.Body, l.Inits, l.Slices, l.InAxes, l.Invariants = body.F, inits, slicesOf, inAxes, invariants
+	for _, x := range a.exits {
+		body.F.Results = append(body.F.Results, inner[x])
+		outAxes = append(outAxes, 0)
+	}
+	l.Body, l.Inits, l.Slices, l.InAxes, l.Invariants, l.OutAxes = body.F, inits, slicesOf, inAxes, invariants, outAxes
 	b.Pos, b.Scope = v.Pos, v.Scope
 	return ops.On(b).Scan(l)
+}
+
+// inSlice is axes in a tensor without its first axis.
+func inSlice(axes []int) []int {
+	out := slices.Clone(axes)
+	for i := range out {
+		out[i]--
+	}
+	return out
 }
