@@ -198,7 +198,7 @@ func (t *trainer) result(f *file) {
 		}
 	}
 	norm := "of the gradient, before it is clipped; 0 where no update happened"
-	if t.Direct != nil {
+	if t.Direct != nil && !t.knowsNorm() {
 		norm = "of the gradient: 0, for it is not known"
 	}
 	fmt.Fprintf(&fields, "Norm float64 // %s\n", norm)

@@ -88,6 +88,11 @@ func (t *trainer) evaluate(method string, proc *loop.Proc) (text string, names, 
 			fmt.Fprintf(&set, "out.%s = %s\n", t.metricField(i), value)
 		}
 	}
+	if direct && t.knowsNorm() {
+		slot := g.slot(loop.F32, &t.slots)
+		outs[t.Direct.Results[len(e.Results)].Name] = "s.m." + slotSlice(slot)
+		fmt.Fprintf(&set, "out.Norm = math.Sqrt(float64(s.m.%s))\n", slot)
+	}
 	if g.uses["grads"] && !direct {
 		b.line("s.m.grads = grads")
 	}
@@ -101,6 +106,9 @@ func (t *trainer) evaluate(method string, proc *loop.Proc) (text string, names, 
 	params, doc := append([]string{"fn string", "grads []" + g.float()}, grouped(names, types)...), "computes the loss, the metrics, and the gradients into grads."
 	if direct {
 		params, doc = append([]string{"fn string"}, params[2:]...), "computes the loss and the metrics and updates the weights, unless the loss is\n// NaN or infinite."
+		if t.knowsNorm() {
+			doc = "computes the loss, the metrics and the norm of the gradient, and updates the\n// weights, unless the loss is NaN or infinite."
+		}
 	}
 	text = fill(`
 // $method $doc
@@ -231,12 +239,25 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 		"norm", t.normParam("out.Norm"), "again", undo)...)
 }
 
-// directStep prints Step for a trainer that updates the weights without
+// knowsNorm reports whether the direct step gives the norm of the gradient: its
+// last result is the square of it.
+func (t *trainer) knowsNorm() bool { return len(t.Direct.Results) > len(t.Loss.Results) }
+
+// directStep prints Step for a trainer that updates the weights without keeping
 // gradients.
 func (t *trainer) directStep(f *file, keep, restore, carry string, kv []string) {
 	host := ""
 	if t.hostScalars() > 0 {
 		host, _ = t.hostCall() // update has reported what is wrong with it
+	}
+	doc := "Step trains the weights on one batch, of which it touches those rows that the batch reads. The loss is that before the update. If it is NaN or infinite, " +
+		"the error is a *runtime.NonFiniteError and the weights stay as they were. The norm of the gradient is not known."
+	check := ""
+	if t.knowsNorm() {
+		doc = "Step trains the weights on one batch. The loss is that before the update. If it is NaN or infinite, the error is a *runtime.NonFiniteError and the weights stay as they were. " +
+			"Each gradient is consumed as soon as it is known, and is in memory no longer. So if only the gradient is NaN or infinite somewhere, which is the same error, just the elements of the weights where it is stay as they were; " +
+			"the others have been updated, and the step does not count. The norm is that of the whole gradient."
+		check = fmt.Sprintf("if out.Norm-out.Norm != 0 {\nout.Step = s.steps\n%sreturn out, s.notFinite(\"Step\", \"the norm of the gradient\", out.Norm)\n}\n", restore)
 	}
 	f.add(`
 $doc
@@ -248,11 +269,10 @@ func (s *$Name) Step($params) (out $NameResult, err error) {
 	$stale$keep$host if out, err = s.train("Step", $args); err != nil {
 		$restore return out, err
 	}
-	$carry s.steps++
+	$check$carry s.steps++
 	out.Step = s.steps
 	return out, nil
-}`, append(kv, "doc", commentText(wrap("Step trains the weights on one batch, of which it touches those rows that the batch reads. The loss is that before the update. If it is NaN or infinite, "+
-		"the error is a *runtime.NonFiniteError and the weights stay as they were. The norm of the gradient is not known.")), "keep", keep, "host", host, "restore", restore, "carry", carry)...)
+}`, append(kv, "doc", commentText(wrap(doc)), "keep", keep, "host", host, "restore", restore, "carry", carry, "check", check)...)
 }
 
 // accumulateScalar is the index of the scalar that says whether gradients are

@@ -183,9 +183,14 @@ func absorptionOf(f *ir.Func, s *ir.Value) *absorption {
 	if len(a.values) == 0 {
 		return nil
 	}
+	a.addOperands(f)
+	inside := map[*ir.Value]bool{}
+	for _, v := range a.values {
+		inside[v] = true
+	}
 	used := map[*ir.Value]bool{}
 	for _, v := range f.Values {
-		if !moves(v) {
+		if !inside[v] {
 			for _, x := range v.Args {
 				used[x] = true
 			}
@@ -206,6 +211,38 @@ func absorptionOf(f *ir.Func, s *ir.Value) *absorption {
 		n++
 	}
 	return a
+}
+
+// addOperands lets operands that are computed element by element and that
+// nothing outside reads move, too, such as a moment times its factor.
+func (a *absorption) addOperands(f *ir.Func) {
+	users := make([][]*ir.Value, len(f.Values))
+	for _, v := range f.Values {
+		for _, x := range v.Args {
+			users[x.ID] = append(users[x.ID], v)
+		}
+	}
+	inside := make([]bool, len(f.Values))
+	operand := make([]bool, len(f.Values)) // of the whole stack
+	add := func(v *ir.Value) {
+		inside[v.ID] = true
+		for _, x := range v.Args {
+			operand[x.ID] = operand[x.ID] || v.Op.Lane != nil
+		}
+	}
+	for _, v := range a.values {
+		add(v)
+	}
+	for i := len(f.Values) - 1; i >= 0; i-- {
+		v := f.Values[i]
+		if inside[i] || !operand[i] || v.Op.Lane == nil || v.Op.Costly || slices.Contains(f.Results, v) ||
+			slices.ContainsFunc(users[i], func(u *ir.Value) bool { return !inside[u.ID] }) {
+			continue
+		}
+		add(v)
+		a.values = append(a.values, v)
+	}
+	slices.SortFunc(a.values, func(x, y *ir.Value) int { return x.ID - y.ID })
 }
 
 // build is the loop, applied to args, with the values in its body.

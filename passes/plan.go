@@ -189,6 +189,8 @@ type memory struct {
 	refs   []pending
 	calls  map[int]*loop.Kernel // by time
 	procs  []*loop.Proc         // of the entry point, outer ones first
+	// consumes: gradients are consumed as they are produced; see arrange.
+	consumes bool
 }
 
 // A pending is a Ref whose offset waits for the plan.

@@ -60,6 +60,9 @@ type frame struct {
 // function schedules f into proc. Params are the places of its parameters,
 // dest those where the results have to end up.
 func (s *scheduler) function(mem *memory, f *ir.Func, proc *loop.Proc, prefix string, vars []string, params, dest []*place) error {
+	if mem.consumes {
+		f = arrange(f, params, dest)
+	}
 	fr := &frame{scheduler: s, mem: mem, f: f, proc: proc, prefix: prefix, vars: vars, use: usageOf(f), at: map[value]*place{}, want: map[value]*place{}, done: map[int]bool{}, also: map[value][]int{}}
 	for i, p := range f.Params {
 		fr.at[value{p, -1}] = params[i]

@@ -42,6 +42,9 @@ func (s *scheduler) program() error {
 		t.Apply = apply.Proc
 		if step.Direct != nil {
 			sig := *t.Loss
+			if consumes(step.Direct) {
+				sig.Results = append(slices.Clone(sig.Results), loop.Param{Name: squaresName(&sig), Elem: loop.F32})
+			}
 			if err := s.entry(t.Name+"Direct", step.Direct, &sig, t); err != nil {
 				return err
 			}
@@ -99,11 +102,17 @@ func (s *scheduler) entry(name string, e *ir.Entry, sig *loop.Entry, t *loop.Tra
 	if e == nil || e.Func == nil {
 		return nil
 	}
-	f, err := fuse(e.Func)
-	if err != nil {
+	f, mem := e.Func, newMemory()
+	mem.consumes = consumes(e)
+	var err error
+	if mem.consumes {
+		if f, err = rowSums(f); err != nil {
+			return err
+		}
+	}
+	if f, err = fuse(f); err != nil {
 		return err
 	}
-	mem := newMemory()
 	proc := &loop.Proc{Name: s.name(camel(name)), Doc: e.Func.Doc}
 	mem.procs = append(mem.procs, proc)
 	params, err := s.places(mem, f.Params, e.In, sig, t, false)
@@ -157,6 +166,8 @@ func (s *scheduler) places(mem *memory, vs []*ir.Value, bs []ir.Binding, sig *lo
 			out[i] = mem.outside(loop.Arg, sig.Args[b.Index].Name, ir.Dim{}, ty)
 		case ir.LossKind:
 			out[i] = mem.outside(loop.Result, sig.Results[0].Name, ir.Dim{}, ty)
+		case ir.SquaresKind:
+			out[i] = mem.outside(loop.Result, sig.Results[len(sig.Results)-1].Name, ir.Dim{}, ty)
 		case ir.ResultKind:
 			out[i] = mem.outside(loop.Result, sig.Results[b.Index].Name, ir.Dim{}, ty)
 			metrics++
@@ -182,6 +193,16 @@ func (s *scheduler) places(mem *memory, vs []*ir.Value, bs []ir.Binding, sig *lo
 		}
 	}
 	return out, nil
+}
+
+// squaresName is a name for the sum of the squares of the gradient that neither
+// an argument nor a result has.
+func squaresName(e *loop.Entry) string {
+	name := "squares"
+	for slices.ContainsFunc(slices.Concat(e.Args, e.Results), func(p loop.Param) bool { return p.Name == name }) {
+		name += "2"
+	}
+	return name
 }
 
 // procDims lists the symbols in p and the procedures that it calls.
