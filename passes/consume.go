@@ -36,6 +36,51 @@ func rowSums(f *ir.Func) (*ir.Func, error) {
 	})
 }
 
+// squared is the gradient of whose rows v is the sum of squares, or nil.
+func squared(v *ir.Value) *ir.Value {
+	if v.Op != ops.Sum {
+		return nil
+	}
+	switch x := v.Args[0]; {
+	case x.Op == ops.Square:
+		return x.Args[0]
+	case x.Op == ops.Mul && x.Args[0] == x.Args[1]:
+		return x.Args[0]
+	}
+	return nil
+}
+
+// isGradient reports whether g is a contraction of whose result the squares are
+// summed. It has to be in memory then, where the sum and the update read it
+// together.
+func (fu *fuser) isGradient(g *group) bool {
+	if len(g.members) != 1 || g.members[0].Op != ops.Dot {
+		return false
+	}
+	d := g.members[0]
+	return slices.ContainsFunc(fu.f.Values[d.ID+1:], func(v *ir.Value) bool { return squared(v) == d })
+}
+
+// mergeConsumers joins what sums the squares of a gradient and what updates a
+// weight by it.
+func (fu *fuser) mergeConsumers() {
+	for _, v := range fu.f.Values {
+		x := squared(v)
+		if x == nil || v.Type.Rank() == 0 {
+			continue
+		}
+		for again := true; again; {
+			again = false
+			for _, h := range fu.groups {
+				if g := fu.of[v.ID]; g != nil && h != g && fu.readsAny(h.members, x) && !fu.between(g, h) && fu.merge(h, g) {
+					again = true
+					break
+				}
+			}
+		}
+	}
+}
+
 // arrange puts the calls of f, which has been fused, in an order that lets go of
 // gradients soon: what updates memory in place comes as soon as what it reads is
 // there and nothing else needs the old content, and what only an update needs

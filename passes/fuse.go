@@ -9,7 +9,9 @@ import (
 
 // fuse splits f into groups, each computed by one kernel: every value of the
 // result is a parameter, a Fused, a Scan, a Get of one of them, or a Reshape.
-func fuse(f *ir.Func) (*ir.Func, error) {
+// If f consumes gradients as it produces them, what reads one goes through it
+// together, once.
+func fuse(f *ir.Func, consumes bool) (*ir.Func, error) {
 	f, err := expand(f)
 	if err != nil {
 		return nil, err
@@ -20,6 +22,7 @@ func fuse(f *ir.Func) (*ir.Func, error) {
 		}
 	}
 	fu := newFuser(f)
+	fu.consumes = consumes
 	fu.group()
 	return fu.rebuild()
 }
@@ -35,6 +38,8 @@ type fuser struct {
 	cloned []bool      // by ID: computed by every group that uses it
 	chain  []*ir.Value // by ID, of members of chains: the contraction that it grew from
 	groups []*group    // in order of their last member
+
+	consumes bool // see fuse
 }
 
 // A group is the members of one kernel.
@@ -119,6 +124,9 @@ func (fu *fuser) group() {
 	}
 	fu.postpone()
 	fu.mergeSiblings()
+	if fu.consumes {
+		fu.mergeConsumers()
+	}
 }
 
 // mergeProducers joins what g reads into g, as far as that gives one kernel.
@@ -159,7 +167,7 @@ const mostBuffers = 24
 // merge joins h into g if the result is one kernel and nothing between them
 // needs h and is needed by g.
 func (fu *fuser) merge(h, g *group) bool {
-	if len(h.members)+len(g.members) > mostMembers || fu.between(h, g) {
+	if len(h.members)+len(g.members) > mostMembers || fu.between(h, g) || fu.consumes && (fu.isGradient(h) || fu.isGradient(g)) {
 		return false
 	}
 	members := append(slices.Clone(h.members), g.members...)

@@ -42,7 +42,7 @@ func (fu *fuser) rebuild() (*ir.Func, error) {
 			switch v.Op {
 			case ops.Scan:
 				l := ops.LoopOf(v)
-				body, e := fuse(l.Body)
+				body, e := fuse(l.Body, fu.consumes)
 				if e != nil && err == nil {
 					err = e
 				}

@@ -110,7 +110,7 @@ func (s *scheduler) entry(name string, e *ir.Entry, sig *loop.Entry, t *loop.Tra
 			return err
 		}
 	}
-	if f, err = fuse(f); err != nil {
+	if f, err = fuse(f, mem.consumes); err != nil {
 		return err
 	}
 	proc := &loop.Proc{Name: s.name(camel(name)), Doc: e.Func.Doc}

@@ -96,6 +96,7 @@ func init() {
 		{"takeAlong f(x) = f(takeAlong x) if little is taken", ops.TakeAlong, sinkTake},
 		{"putAlong one element = select(iota == index, x, 0)", ops.PutAlong, putOne},
 		{"pad x + pad y = concat(x, y) if they fill it", ops.Add, sumOfPads},
+		{"x + scatter dy = scatterAdd(x, dy)", ops.Add, sumWithScatter},
 		{"gather at k, k+1, ... = slice", ops.Gather, gatherOfRun},
 		{"select(c, select(c, x, y), z) = select(c, x, z)", ops.Select, selectTwice},
 		{"select(i >= k, pad x by k, 0) = pad x by k", ops.Select, selectOfPad},

@@ -114,3 +114,15 @@ func sumOfPut(_ *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 	others := slices.DeleteFunc(slices.Clone(axes), func(a int) bool { return a == axis })
 	return g.Sum(y, renumber(others, rest)...)
 }
+
+// sumWithScatter adds the entries of a scatter in place: zeros for a whole table
+// are neither written nor read.
+func sumWithScatter(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	for i, y := range v.Args {
+		x := v.Args[1-i]
+		if s.late && y.Op == ops.Scatter && s.once(y) && s.once(x) && x.Op != ops.Scatter && x.Op != ir.Param && x.Op != ops.Const {
+			return g.ScatterAdd(x, y.Args[0], y.Args[1], ops.Axis.Of(y))
+		}
+	}
+	return nil
+}
