@@ -98,7 +98,7 @@ func TestRandomChains(t *testing.T) {
 				checkNative(t, fmt.Sprint(seed), k, nil, r)
 			}
 		}
-		groups, err := fuse(f)
+		groups, err := fuse(f, false)
 		require.NoError(t, err)
 		for _, v := range groups.Values {
 			if v.Op != ops.Fused {

@@ -20,7 +20,8 @@ var update = flag.Bool("update", false, "write want.ir of the files in testdata"
 
 // functions are the passes over functions that files in testdata may name.
 var functions = map[string]func(*ir.Func) (*ir.Func, error){
-	"simplify": simplify, "simplifyLate": simplifyLate, "cse": cse, "invariants": invariants, "dce": dce, "batch": batch, "winograd": winograd, "fuse": fuse,
+	"simplify": simplify, "simplifyLate": simplifyLate, "cse": cse, "invariants": invariants, "dce": dce, "batch": batch, "winograd": winograd,
+	"fuse": func(f *ir.Func) (*ir.Func, error) { return fuse(f, false) },
 }
 
 // TestFiles runs the passes that the first line of each file names on in.ir.
