@@ -45,8 +45,8 @@ func direct(p *Program) error {
 }
 
 // consumedFrom is the number of trained elements from which on gradients are
-// consumed as they are produced: a megabyte of them.
-const consumedFrom = 1 << 18
+// consumed as they are produced: four megabytes of them.
+const consumedFrom = 1 << 20
 
 // trained is the number of elements that s updates.
 func (p *Program) trained(s *Step) int {
