@@ -26,14 +26,18 @@ import (
 //
 // In both nothing changes where the loss is not finite. Where clipping asks for
 // the norm, gradients have to wait for it in any case.
-func direct(p *Program) error {
+func direct(p *Program) error { return directFrom(p, consumedFrom) }
+
+// directFrom is direct where gradients of at least so many elements are
+// consumed.
+func directFrom(p *Program, elements int) error {
 	for i, s := range p.Steps {
 		api := p.API.Trainers[i]
 		if accumulates(api) || s.Clip > 0 && s.ClipKey != "value" || s.ClipKey == "perExample" {
 			continue
 		}
 		e, err := p.sparseStep(s, api)
-		if err == nil && e == nil && p.trained(s) >= consumedFrom {
+		if err == nil && e == nil && p.trained(s) >= elements {
 			e, err = p.joinStep(s, api, false)
 		}
 		if err != nil {

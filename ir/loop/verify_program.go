@@ -111,12 +111,14 @@ func (v *programVerifier) spaces() {
 		entries = append(entries, t.Loss, t.Direct)
 		n := 0
 		for _, m := range t.Moments {
-			if k, err := Product(m.Shape).Eval(v.dims); err == nil {
-				if len(m.Shape) == 0 && m.Weight >= 0 && m.Weight < len(api.Weights) {
-					k = max(k, api.Weights[m.Weight].Len())
-				}
-				n = max(n, m.Offset+k)
+			if m.Weight < 0 || m.Weight >= len(api.Weights) {
+				continue
 			}
+			w := *api.Weights[m.Weight] // there is a moment for each copy
+			if m.Shape != nil {
+				w.Shape = m.Shape
+			}
+			n = max(n, m.Offset+w.Len())
 		}
 		at := Place{Space: Moments, Elem: F32}
 		v.sizes[at] = max(v.sizes[at], n)
