@@ -278,15 +278,16 @@ func (t *trainer) typ(f *file, kv []string) {
 		}
 	}
 	gradsField, gradsInit := fill("grads   []$float", kv...), fill(", grads: runtime.Aligned[$float]($count)", kv...)
+	owned := "the gradients, "
 	if t.Direct != nil {
-		gradsField, gradsInit = "", ""
+		gradsField, gradsInit, owned = "", "", ""
 	}
+	owns := commentText(wrap("A trainer owns " + owned + "the state of the optimiser, the number of steps done, and the memory for a step: it grows to the largest sizes seen, " +
+		"and then a step allocates nothing. It serves one goroutine at a time."))
 	f.add(`
 $doc
 //
-// A trainer owns the gradients, the state of the optimiser, the number of steps
-// done, and the memory for a step: it grows to the largest sizes seen, and then
-// a step allocates nothing. It serves one goroutine at a time.
+$owns
 type $Name struct {
 	w       *Weights
 	m       memory
@@ -322,7 +323,7 @@ func (s *$Name) SetOptions(o $NameOptions) error {
 	s.options = o
 	return nil
 }`,
-		append(kv, "doc", commentText(doc), "gradsField", gradsField, "gradsInit", gradsInit, "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
+		append(kv, "doc", commentText(doc), "owns", owns, "gradsField", gradsField, "gradsInit", gradsInit, "fields", fill(fields.String(), kv...), "init", fill(init.String(), kv...))...)
 	g.kernelMethods(f, t.Name, "trainer")
 	lock := "s.w.guard.Hold()"
 	f.add(`

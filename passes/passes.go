@@ -68,7 +68,7 @@ var List = []*Pass{
 	},
 	{
 		Name:  "direct",
-		Doc:   "direct joins gradients and update where the update needs to touch some rows of a weight only.",
+		Doc:   "direct joins gradients and update where the update needs to touch some rows of a weight only, or where gradients take much memory.",
 		After: []After{{"scalars", "it joins what is left of the update"}},
 		Run:   direct,
 	},
@@ -165,7 +165,8 @@ type Step struct {
 	Apply *ir.Entry
 
 	// Direct is, after the pass direct, Gradients and Apply in one, without the gradients: what a
-	// step does. It is nil where that is no gain.
+	// step does. Where it consumes dense gradients it gives the sum of their squares, too
+	// (SquaresKind). It is nil where that is no gain.
 	Direct *ir.Entry
 
 	// Host takes the step (i32, from 0) and the options (f32 or i32) to the scalars, all f32, in

@@ -130,15 +130,17 @@ type Trainer struct {
 	Doc  string
 	Loss *Entry // signature of the loss; its Proc computes the loss and all gradients
 	// Metrics are the further results of the loss; Carried pairs a result with the argument that gets it in the next step.
-	Carried    []Carried
-	Options    []Option
-	Scalars    []string // names of the scalars of a step, in the order of the Scalars space
-	Host       *Kernel  // Wide kernel: step and options in, scalars out
-	Moments    []*Moment
-	Apply      *Proc  // gradients, moments, scalars and weights to new moments and weights
-	Direct     *Entry // the loss and the update in one, without gradients; nil if there is no such form
-	Updates    []int  // indices of the weights that this step trains
-	Accumulate int    // micro-batches per update, at least 1
+	Carried []Carried
+	Options []Option
+	Scalars []string // names of the scalars of a step, in the order of the Scalars space
+	Host    *Kernel  // Wide kernel: step and options in, scalars out
+	Moments []*Moment
+	Apply   *Proc // gradients, moments, scalars and weights to new moments and weights
+	// Direct computes the loss and updates in one, without gradients; nil if there is no such form. If it has one result more than
+	// the loss, that is the square of their norm.
+	Direct     *Entry
+	Updates    []int // indices of the weights that this step trains
+	Accumulate int   // micro-batches per update, at least 1
 	EMA        float64
 	PerExample bool // Grad works example by example (DP-SGD)
 }
