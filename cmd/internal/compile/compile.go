@@ -42,6 +42,7 @@ type Model struct {
 	Diags dsl.Diagnostics
 
 	portable bool                // no native kernels were printed
+	memory   []*passes.MemoryUse // of the functions
 	refused  map[string][]string // why kernels have none, by name
 }
 
@@ -79,7 +80,7 @@ func (s *Source) Compile(o Options, t Trace) (*Model, error) {
 		return nil, s.mistake(err)
 	}
 	start = time.Now()
-	program, err := passes.Lower(p)
+	program, memory, err := passes.LowerWithStats(p)
 	if err != nil {
 		return nil, s.mistake(err)
 	}
@@ -87,7 +88,7 @@ func (s *Source) Compile(o Options, t Trace) (*Model, error) {
 	if t.Dump != nil && (t.DumpAfter == Schedule || t.DumpAfter == "all") {
 		t.Dump(Schedule, program.String())
 	}
-	return &Model{Module: module, Program: program, Source: s, Diags: all}, nil
+	return &Model{Module: module, Program: program, Source: s, Diags: all, memory: memory}, nil
 }
 
 // mistake makes a diagnostic of an error of a pass that is the user's mistake.

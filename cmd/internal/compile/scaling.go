@@ -108,16 +108,15 @@ func (s *scaling) worst() string {
 
 // scalings prints how much faster each function is expected to be on more cores.
 func (m *Model) scalings(w io.Writer) {
-	const open = 32
 	cores := []int{1, 2, 8, 16, 64}
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "\nexpected speed-up")
 	for _, n := range cores[1:] {
 		fmt.Fprintf(tw, "\t%d cores", n)
 	}
-	fmt.Fprintf(tw, "\theld up most by\tlongest piece (open sizes are %d)\n", open)
+	fmt.Fprintf(tw, "\theld up most by\tlongest piece (open sizes are %d)\n", openSize)
 	row := func(name string, p *loop.Proc) {
-		s := scalingOf(p, cores, open)
+		s := scalingOf(p, cores, openSize)
 		fmt.Fprint(tw, name)
 		for i := range cores[1:] {
 			fmt.Fprintf(tw, "\t%.1f", s.time[0]/max(s.time[i+1], 1e-12))
@@ -130,6 +129,9 @@ func (m *Model) scalings(w io.Writer) {
 	for _, t := range m.Program.API.Trainers {
 		row(t.Name, t.Loss.Proc)
 		row(t.Name+" (update)", t.Apply)
+		if t.Direct != nil {
+			row(t.Name+" (both in one)", t.Direct.Proc)
+		}
 	}
 	tw.Flush()
 }

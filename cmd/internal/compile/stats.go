@@ -95,7 +95,8 @@ func scaled(x, base float64, units []string) string {
 	return strconv.FormatFloat(x, 'f', 1, 64) + units[i]
 }
 
-// Stats prints what a model costs: functions, files, and the largest kernels.
+// Stats prints what a model costs: functions, files, the largest kernels, and
+// memory.
 func (m *Model) Stats(w io.Writer, files []codegen.File) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	api := m.Program.API
@@ -116,6 +117,9 @@ func (m *Model) Stats(w io.Writer, files []codegen.File) {
 	for _, t := range api.Trainers {
 		row(t.Name, t.Loss.Proc, t.Loss.FLOPs)
 		row(t.Name+" (update)", t.Apply, loop.N(0))
+		if t.Direct != nil {
+			row(t.Name+" (both in one)", t.Direct.Proc, t.Direct.FLOPs)
+		}
 	}
 	fmt.Fprintln(tw, "\nfile\tlines\tbytes\tlongest function")
 	for _, f := range files {
@@ -141,6 +145,7 @@ func (m *Model) Stats(w io.Writer, files []codegen.File) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", k.Name, flops(k.Cost.FLOPs), k.Cost.Bytes)
 	}
 	tw.Flush()
+	m.memories(w)
 	m.scalings(w)
 	m.natives(w)
 }

@@ -1,0 +1,65 @@
+package compile
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/passes"
+)
+
+// memories prints what each function needs of the arena, and a timeline of the
+// one that needs most: what is live while each kernel runs.
+func (m *Model) memories(w io.Writer) {
+	width := 4
+	if m.Program.API.Float64 {
+		width = 8
+	}
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(tw, "\nmemory\tarena\tlive at its peak\tnothing shared\ttensors (open sizes are %d)\n", openSize)
+	var most *passes.MemoryUse
+	peak := func(u *passes.MemoryUse) int {
+		n := 0
+		for _, s := range u.Steps {
+			n = max(n, bytesOf(s.Live, width))
+		}
+		return n
+	}
+	for _, u := range m.memory {
+		if bytesOf(u.Unshared, width) == 0 {
+			continue
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%d\n", u.Proc, Bytes(bytesOf(u.Arena, width)), Bytes(peak(u)), Bytes(bytesOf(u.Unshared, width)), u.Slots)
+		if most == nil || peak(u) >= peak(most) {
+			most = u
+		}
+	}
+	if most == nil {
+		return
+	}
+	fmt.Fprintf(tw, "\ntimeline of %s\tlive\t\n", most.Proc)
+	for _, s := range most.Steps {
+		live := bytesOf(s.Live, width)
+		fmt.Fprintf(tw, "%s\t%s\t%s\n", s.Kernel, Bytes(live), strings.Repeat("#", (40*live+peak(most)-1)/peak(most)))
+	}
+	tw.Flush()
+}
+
+// openSize is what a size that is open counts as.
+const openSize = 32
+
+// bytesOf is the size of so many elements of each type.
+func bytesOf(elems [3]loop.Dim, width int) int {
+	total := 0
+	for e, d := range elems {
+		env := map[string]int{}
+		for _, s := range d.Syms() {
+			env[s] = openSize
+		}
+		n, _ := d.Eval(env)
+		total += n * [...]int{loop.F32: width, loop.I32: 4, loop.Bool: 1}[loop.Elem(e)]
+	}
+	return total
+}
