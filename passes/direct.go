@@ -246,6 +246,9 @@ func pushesOf(g ops.Graph, x *ir.Value) ([]push, bool) {
 	switch x.Op {
 	case ops.Scatter:
 		return []push{{x.Args[0], x.Args[1], ops.Axis.Of(x)}}, true
+	case ops.ScatterAdd:
+		ps, ok := pushesOf(g, x.Args[0])
+		return append(ps, push{x.Args[1], x.Args[2], ops.Axis.Of(x)}), ok
 	case ops.Add:
 		a, ok := pushesOf(g, x.Args[0])
 		b, ok2 := pushesOf(g, x.Args[1])

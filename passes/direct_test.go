@@ -91,6 +91,18 @@ func TestDirectStep(t *testing.T) {
 	assert.Equal(t, before, bad[key{ir.WeightKind, 1}].F)
 }
 
+// Whatever sums and signs there are between the entries of a table, no gradient
+// is as large as the table.
+func TestDirectStepOfSums(t *testing.T) {
+	text, err := os.ReadFile("../bench/w10.lm")
+	require.NoError(t, err)
+	_, p := compiled(t, "w10.lm", text, check.Options{})
+	require.NotNil(t, p.Steps[0].Direct)
+	for _, v := range p.Steps[0].Direct.Func.Values {
+		assert.NotEqual(t, ops.Scatter, v.Op, "%v", p.Steps[0].Direct.Func)
+	}
+}
+
 // Other trainers keep their gradients.
 func TestNoDirectStep(t *testing.T) {
 	for _, train := range []string{"optimizer = optim.Adam(lr = 0.1)", "optimizer = optim.SGD(lr = 0.1)\nclip = globalNorm(1)", "optimizer = optim.SGD(lr = 0.1, momentum = 0.9)", "optimizer = optim.SGD(lr = 0.1, decay = 0.1)"} {
