@@ -49,8 +49,8 @@ func directFrom(p *Program, elements int) error {
 }
 
 // consumedFrom is the number of trained elements from which on gradients are
-// consumed as they are produced: four megabytes of them.
-const consumedFrom = 1 << 20
+// consumed as they are produced: 16 MB of them.
+const consumedFrom = 1 << 22
 
 // trained is the number of elements that s updates.
 func (p *Program) trained(s *Step) int {

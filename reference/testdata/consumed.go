@@ -46,7 +46,7 @@ func try(path string) (o outcome, ok bool) {
 	ids, next := make([]int32, batch), make([]int32, batch)
 	fill := func(step int) {
 		for i := range ids {
-			ids[i], next[i] = int32((i*i*7+step)%300), int32((i*31+step*5)%13001)
+			ids[i], next[i] = int32((i*i*7+step)%300), int32((i*31+step*5)%45001)
 		}
 	}
 	w, v, u := consumed.InitWeights(1), consumed.InitWeights(1), consumed.InitWeights(1)
