@@ -15,6 +15,7 @@ import (
 // A copy pays where the weight would be read badly or copied in every call, and
 // the other operand does not have so many rows that this hardly counts: columns
 // that are no neighbours, rows that lie half a page apart or a multiple of that.
+// Windows of convolutions are copied themselves, block by block, and gain nothing.
 // Where there are one or two of those rows the weight is read once, at the speed of
 // memory, wherever it is.
 func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
@@ -59,6 +60,9 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	if x := args[operand]; !at.still(x) || !isWeight(x) || last == 0 || rows < fewestRows || rows >= mostRows || n%ops.PanelWidth != 0 || n*sums < smallestPacked {
 		return -1, 0
 	}
+	if repeats(args[1-operand]) {
+		return -1, 0
+	}
 	stride := 1
 	for _, r := range w[strings.IndexRune(w, last)+1:] {
 		stride *= extent(r)
@@ -75,6 +79,19 @@ const (
 	smallestPacked = 1 << 12 // elements
 	halfPage       = 512     // elements
 )
+
+// repeats reports whether v has elements of what it reads several times, as
+// windows have.
+func repeats(v *ir.Value) bool {
+	for v.Op.Layout && len(v.Args) > 0 && v.Args[0].Type.Tuple == nil {
+		x := v.Args[0]
+		if estimate(v.Type.Len()) > estimate(x.Type.Len()) {
+			return true
+		}
+		v = x
+	}
+	return false
+}
 
 // isWeight reports whether v is a parameter, seen through layout.
 func isWeight(v *ir.Value) bool {
