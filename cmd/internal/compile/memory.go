@@ -36,7 +36,11 @@ func (m *Model) memories(w io.Writer) {
 			most = u
 		}
 	}
+	if n := m.prepared(); n > 0 {
+		fmt.Fprintf(tw, "prepared\t%s\t\t\t\tkept with the weights\n", Bytes(n*width))
+	}
 	if most == nil {
+		tw.Flush()
 		return
 	}
 	fmt.Fprintf(tw, "\ntimeline of %s\tlive\t\n", most.Proc)
@@ -45,6 +49,15 @@ func (m *Model) memories(w io.Writer) {
 		fmt.Fprintf(tw, "%s\t%s\t%s\n", s.Kernel, Bytes(live), strings.Repeat("#", (40*live+peak(most)-1)/peak(most)))
 	}
 	tw.Flush()
+}
+
+// prepared is how many elements native kernels have prepared with the weights.
+func (m *Model) prepared() int {
+	n := 0
+	for _, p := range m.Program.API.Prepared {
+		n += p.Size
+	}
+	return n
 }
 
 // openSize is what a size that is open counts as.
