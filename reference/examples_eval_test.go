@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -51,6 +52,8 @@ func (x *trial) args(t testing.TB, e *ir.Entry, sig *loop.Entry, ev *ir.Evaluato
 			var err error
 			d, err = ir.DataOf(c.Elem, c.Shape, c.Data)
 			require.NoError(t, err)
+		case ir.PreparedKind:
+			d = x.prepared(t, b.Index, sig)
 		default: // positive: moments are squares, scalars are rates
 			var err error
 			d, err = ev.New(e.Func.Params[i].Type)
@@ -65,6 +68,22 @@ func (x *trial) args(t testing.TB, e *ir.Entry, sig *loop.Entry, ev *ir.Evaluato
 		in = append(in, d)
 	}
 	return in
+}
+
+// prepared is a value that the program computes from weights and constants alone.
+func (x *trial) prepared(t testing.TB, value int, sig *loop.Entry) *ir.Data {
+	t.Helper()
+	e := x.program.Prepared[x.program.PreparedValues[value].Part].Entry
+	ev := x.evaluator(t, sig)
+	out, err := ev.Run(e.Func, x.args(t, e, &loop.Entry{Name: "prepared"}, ev))
+	require.NoError(t, err)
+	for i, b := range e.Out {
+		if b.Index == value {
+			return out[i]
+		}
+	}
+	t.Fatalf("no function prepares value %d", value)
+	return nil
 }
 
 // evaluator has the sizes for an entry with the signature sig.
@@ -130,6 +149,9 @@ func (x *trial) place(b ir.Binding, e loop.Elem, sig *loop.Entry, tr *loop.Train
 		return at(loop.Scalars, b.Index)
 	case ir.KeyKind:
 		return at(loop.Key, 0)
+	case ir.PreparedKind:
+		v := x.program.PreparedValues[b.Index]
+		return loop.Place{Space: loop.Prepared, Elem: e, Name: strconv.Itoa(v.Part)}, loop.N(v.Offset)
 	}
 	return loop.Place{Space: loop.ConstTable, Elem: e, Name: api.Tables[b.Index].Name}, loop.Dim{}
 }
