@@ -57,9 +57,27 @@ func (s *scheduler) natives(k *kernel) error {
 	return nil
 }
 
-// nativeLoops is the form of k that vectorise makes, for all targets; the error
-// says why there is none.
-func nativeLoops(k *kernel) (*loop.Kernel, error) {
+// overwriteRows adds to k the rowPairs that its form in vectors has, too.
+func (k *kernel) overwriteRows() {
+	var more [][2]int
+	for _, x := range rowPairs(k.Kernel) {
+		if !slices.Contains(k.InPlace, x) {
+			more = append(more, x)
+		}
+	}
+	if len(more) == 0 {
+		return
+	}
+	native := rowPairs(k.loops().K)
+	for _, x := range more {
+		if slices.Contains(native, x) {
+			k.InPlace = append(k.InPlace, x)
+		}
+	}
+}
+
+// loops are k again, for vectorise, with the buffers of k.
+func (k *kernel) loops() *kernelBuilder {
 	b, p := k.again()
 	b.native = true
 	switch p.kind {
@@ -75,12 +93,21 @@ func nativeLoops(k *kernel) (*loop.Kernel, error) {
 	orderLoops(b.K.Body, b.parallel)
 	tidy(b.K)
 	b.K.Body = joinLoops(b.Builder, b.K.Body, usesOf(b.K), b.parallel)
+	readEarly(b.K)
 	adopt(k.Kernel, b.K)
+	return b
+}
+
+// nativeLoops is the form of k that vectorise makes, for all targets; the error
+// says why there is none.
+func nativeLoops(k *kernel) (*loop.Kernel, error) {
+	b := k.loops()
 	if n := len(b.K.Arguments()); n < len(b.K.Bufs) {
 		return nil, fmt.Errorf("it needs %s besides the memory of the portable kernel", b.K.Bufs[n].Name)
 	}
 	b.K.InPlace = nil
 	findInPlace(b.K)
+	b.K.InPlace = append(b.K.InPlace, rowPairs(b.K)...)
 	for _, x := range k.InPlace {
 		if !slices.Contains(b.K.InPlace, x) {
 			return nil, fmt.Errorf("%s cannot be in the memory of %s", k.Bufs[x[1]].Name, k.Bufs[x[0]].Name)

@@ -156,6 +156,12 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 	poisonOuts(k, args)
 	require.NoError(t, loop.Run(k, env, false, args, make([]int, len(k.Ints))), name)
 	want := outs(k, args)
+	portable := bits(k, args)
+	for _, pair := range k.InPlace {
+		over := overwritten(k, args, pair)
+		require.NoError(t, loop.Run(k, env, false, over, make([]int, len(k.Ints))), name)
+		require.Equal(t, portable, bits(k, over), "%s: not in place, %v", name, pair)
+	}
 	var first []uint32
 	for _, n := range k.Native {
 		poisonOuts(k, args)
@@ -171,12 +177,7 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 		}
 		require.Equal(t, first, got, "%s: %s differs from the other target", name, n.Target.Name)
 		for _, pair := range k.InPlace {
-			over := make([]loop.Mem, len(args))
-			for i := range args {
-				over[i] = clone(args[i])
-			}
-			poisonOuts(k, over)
-			over[pair[1]] = over[pair[0]]
+			over := overwritten(k, args, pair)
 			require.NoError(t, p.Run(over, make([]int, len(k.Ints))))
 			require.Equal(t, got, bits(k, over), "%s: not in place, %v", name, pair)
 		}
@@ -191,6 +192,18 @@ func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, 
 		}
 		require.Equal(t, got, bits(k, args), "%s: the grid of %s cannot be split", name, n.Target.Name)
 	}
+}
+
+// overwritten are arguments like args where an output of k is in the memory of an
+// input.
+func overwritten(k *loop.Kernel, args []loop.Mem, pair [2]int) []loop.Mem {
+	over := make([]loop.Mem, len(args))
+	for i := range args {
+		over[i] = clone(args[i])
+	}
+	poisonOuts(k, over)
+	over[pair[1]] = over[pair[0]]
+	return over
 }
 
 func clone(m loop.Mem) loop.Mem {

@@ -1,8 +1,6 @@
 package passes
 
 import (
-	"slices"
-
 	"github.com/lmc-lang/lmc/ir"
 	"github.com/lmc-lang/lmc/ir/loop"
 )
@@ -269,102 +267,4 @@ func setCost(k *loop.Kernel) {
 		}
 		k.Cost.Bytes = k.Cost.Bytes.Add(b.Len.MulN(size))
 	}
-}
-
-// An access is one load or store with the loops around it.
-type access struct {
-	at    loop.Index
-	path  []*loop.For
-	order int
-	store bool
-	in    []loop.Stmt
-}
-
-// findInPlace fills in the pairs of an input and an output of k that may be the
-// same memory: every element of the input is read in the iteration that
-// overwrites it, before that, and nowhere else. Stores in different loops write
-// different elements, for a kernel that overwrites what it has written reads it.
-func findInPlace(k *loop.Kernel) {
-	all := map[*loop.Buffer][]access{}
-	order := 0
-	whole := map[*loop.Buffer]bool{}
-	var scan func(body []loop.Stmt, path []*loop.For)
-	scan = func(body []loop.Stmt, path []*loop.For) {
-		for _, s := range body {
-			order++
-			switch s := s.(type) {
-			case *loop.Load:
-				all[s.Buf] = append(all[s.Buf], access{s.At, path, order, false, body})
-			case *loop.Store:
-				all[s.Buf] = append(all[s.Buf], access{s.At, path, order, true, body})
-			case *loop.Extern:
-				for _, b := range s.Bufs {
-					whole[b.Buf] = true
-				}
-			case *loop.For:
-				scan(s.Body, append(path[:len(path):len(path)], s))
-			case *loop.If:
-				scan(s.Then, path)
-				scan(s.Else, path)
-			}
-		}
-	}
-	scan(k.Body, nil)
-	for j, out := range k.Bufs {
-		// An output that is read back has old values in it for a while.
-		if !out.Out || whole[out] || slices.ContainsFunc(all[out], func(x access) bool { return !x.store }) {
-			continue
-		}
-		for i, in := range k.Bufs {
-			if in.Out || whole[in] || in.Elem != out.Elem || !in.Len.Eq(out.Len) || len(all[in]) == 0 {
-				continue
-			}
-			ok := true
-			for _, ld := range all[in] {
-				matched := false
-				for _, st := range all[out] {
-					if sameAccess(ld, st) {
-						matched = true
-						ok = ok && ld.order < st.order
-					}
-				}
-				ok = ok && matched
-			}
-			if ok {
-				k.InPlace = append(k.InPlace, [2]int{i, j})
-			}
-		}
-	}
-}
-
-// sameAccess reports whether a touches, before b in the same iterations of the
-// loops that they share, just what b touches: the loops that they do not share
-// run over the same ranges.
-func sameAccess(a, b access) bool {
-	if len(a.path) != len(b.path) {
-		return false
-	}
-	at := a.at
-	differ := false
-	for i, f := range a.path {
-		g := b.path[i]
-		if f == g && !differ {
-			continue
-		}
-		differ = true
-		if f.From.Val != nil || g.From.Val != nil || f.To.Val != nil || g.To.Val != nil || f.Step != 1 || g.Step != 1 ||
-			!f.From.Dim.Eq(g.From.Dim) || !f.To.Dim.Eq(g.To.Dim) {
-			return false
-		}
-		moved := loop.Index{Off: at.Off}
-		for _, t := range at.Terms {
-			v := t.Var
-			if v == f.Var {
-				v = g.Var
-			}
-			moved.Terms = append(moved.Terms, loop.IndexTerm{Var: v, Coef: t.Coef})
-		}
-		at = moved
-	}
-	return sameIndex(at, b.at)
 }

@@ -88,6 +88,9 @@ func scheduleGroup(name, doc string, body *ir.Func, params, results []view) (*ke
 	k, err := b.finish()
 	if err == nil {
 		k.again = func() (*kernelBuilder, *plan) { return newKernelBuilder(name, doc, body, params, results) }
+		if p.kind == rows && !b.sequential {
+			k.overwriteRows()
+		}
 	}
 	return k, err
 }
@@ -282,6 +285,7 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 		}
 	}
 	b.K.Bufs = bufs
+	readEarly(b.K)
 	if !b.sequential { // there, no row may be overwritten before the last one is computed
 		findInPlace(b.K)
 	}
