@@ -235,10 +235,6 @@ type triangle struct {
 	more        ir.Dim
 }
 
-func (l *triangle) equal(m *triangle) bool {
-	return m != nil && l.column == m.column && l.row == m.row && l.more.Eq(m.more)
-}
-
 // limitOf is a triangle that v is in, or nil.
 func limitOf(v *ir.Value) *triangle {
 	switch v.Op {

@@ -113,16 +113,6 @@ func newFrame(up *frame, name string) *frame {
 	return f
 }
 
-// inside tells whether f is g or a loop somewhere in g.
-func (f *frame) inside(g *frame) bool {
-	for ; f != nil; f = f.up {
-		if f == g {
-			return true
-		}
-	}
-	return false
-}
-
 // read returns the present value of v as seen from f. A tensor comes as a
 // value of f.
 func (f *frame) read(v *variable) value {

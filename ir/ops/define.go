@@ -78,9 +78,6 @@ func constant(v *ir.Value) (float64, bool) {
 	return Fill.Of(v), true
 }
 
-// isConst reports whether v is the constant x, which is not 0.
-func isConst(v *ir.Value, x float64) bool { c, ok := constant(v); return ok && c == x }
-
 // isZeroOfSign reports whether v is the constant zero; a float zero must have
 // the sign given.
 func isZeroOfSign(v *ir.Value, negative bool) bool {
