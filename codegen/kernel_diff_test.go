@@ -197,24 +197,35 @@ func diffCallText(k *loop.Kernel, name string, wide bool) string {
 	return name + "(" + strings.Join(args, ", ") + ")"
 }
 
-// runDiff builds and vets a program of the kernels and runs calls in it.
-func runDiff(t *testing.T, funcs, table string, calls []diffCall) []diffCall {
+// kernelsHead begins a file of printed kernels.
+const kernelsHead = "package main\n\nimport (\n\t\"cmp\"\n\t\"math\"\n\n\t\"" + Module + "/runtime\"\n)\n\nvar _, _, _ = cmp.Compare[int], math.Pi, runtime.Exp32\n\n"
+
+// newProgram writes the files, by name, of a program with printed kernels. The
+// result runs go commands there.
+func newProgram(t *testing.T, files map[string]string) (dir string, goTool func(args ...string) []byte) {
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
-	dir := t.TempDir()
-	write := func(name, text string) {
+	dir = t.TempDir()
+	files["go.mod"] = "module kernels\n\ngo 1.24\n\nrequire " + Module + " v0.0.0\n\nreplace " + Module + " => " + root + "\n"
+	for name, text := range files {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600))
 	}
-	write("go.mod", "module diff\n\ngo 1.24\n\nrequire "+Module+" v0.0.0\n\nreplace "+Module+" => "+root+"\n")
-	write("kernels.go", "package main\n\nimport (\n\t\"cmp\"\n\t\"math\"\n\n\t\""+Module+"/runtime\"\n)\n\nvar _, _, _ = cmp.Compare[int], math.Pi, runtime.Exp32\n\n"+funcs)
-	write("main.go", "package main\n\nimport (\n\t\"encoding/gob\"\n\t\"os\"\n)\n"+diffMain+"\nvar funcs = map[string]func(b []mem, n []int, lo, hi int){\n"+table+"}\n")
-	goTool := func(args ...string) {
+	return dir, func(args ...string) []byte {
 		cmd := exec.Command("go", args...)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
 		out, err := cmd.CombinedOutput()
 		require.NoError(t, err, "%s", out)
+		return out
 	}
+}
+
+// runDiff builds and vets a program of the kernels and runs calls in it.
+func runDiff(t *testing.T, funcs, table string, calls []diffCall) []diffCall {
+	dir, goTool := newProgram(t, map[string]string{
+		"kernels.go": kernelsHead + funcs,
+		"main.go":    "package main\n\nimport (\n\t\"encoding/gob\"\n\t\"os\"\n)\n" + diffMain + "\nvar funcs = map[string]func(b []mem, n []int, lo, hi int){\n" + table + "}\n",
+	})
 	goTool("vet", "-assign=false", "-bools=false", ".") // random kernels store what they loaded, and so on
 	goTool("build", "-o", "diff", ".")
 	var in, out, stderr bytes.Buffer

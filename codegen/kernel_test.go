@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -55,17 +53,9 @@ func TestNoBoundsChecksInInnermostLoops(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a package")
 	}
-	root, err := filepath.Abs("..")
-	require.NoError(t, err)
-	dir := t.TempDir()
-	text := "package main\n\nimport (\n\t\"cmp\"\n\t\"math\"\n\n\t\"" + Module + "/runtime\"\n)\n\nvar _, _, _ = cmp.Compare[int], math.Pi, runtime.Exp32\n\nfunc main() {}\n\n" + printedSamples(t)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module bce\n\ngo 1.24\n\nrequire "+Module+" v0.0.0\n\nreplace "+Module+" => "+root+"\n"), 0o600))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "k.go"), []byte(text), 0o600))
-	cmd := exec.Command("go", "build", "-o", os.DevNull, "-gcflags=-d=ssa/check_bce", ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod", "GOPROXY=off", "GOWORK=off")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	text := kernelsHead + "func main() {}\n\n" + printedSamples(t)
+	_, goTool := newProgram(t, map[string]string{"k.go": text})
+	out := goTool("build", "-o", os.DevNull, "-gcflags=-d=ssa/check_bce", ".")
 	checked := map[int]bool{}
 	for _, m := range regexp.MustCompile(`k\.go:(\d+):\d+: Found IsInBounds`).FindAllSubmatch(out, -1) {
 		n, _ := strconv.Atoi(string(m[1]))

@@ -57,10 +57,10 @@ func (s *scheduler) natives(k *kernel) error {
 	return nil
 }
 
-// overwriteRows adds to k the rowPairs that its form in vectors has, too.
+// overwriteRows adds to k the pairs of rows that its form in vectors has, too.
 func (k *kernel) overwriteRows() {
 	var more [][2]int
-	for _, x := range rowPairs(k.Kernel) {
+	for _, x := range accessesOf(k.Kernel).rowPairs() {
 		if !slices.Contains(k.InPlace, x) {
 			more = append(more, x)
 		}
@@ -68,7 +68,7 @@ func (k *kernel) overwriteRows() {
 	if len(more) == 0 {
 		return
 	}
-	native := rowPairs(k.loops().K)
+	native := accessesOf(k.loops().K).rowPairs()
 	for _, x := range more {
 		if slices.Contains(native, x) {
 			k.InPlace = append(k.InPlace, x)
@@ -105,9 +105,8 @@ func nativeLoops(k *kernel) (*loop.Kernel, error) {
 	if n := len(b.K.Arguments()); n < len(b.K.Bufs) {
 		return nil, fmt.Errorf("it needs %s besides the memory of the portable kernel", b.K.Bufs[n].Name)
 	}
-	b.K.InPlace = nil
-	findInPlace(b.K)
-	b.K.InPlace = append(b.K.InPlace, rowPairs(b.K)...)
+	all := accessesOf(b.K)
+	b.K.InPlace = slices.Concat(all.inPlace(), all.rowPairs())
 	for _, x := range k.InPlace {
 		if !slices.Contains(b.K.InPlace, x) {
 			return nil, fmt.Errorf("%s cannot be in the memory of %s", k.Bufs[x[1]].Name, k.Bufs[x[0]].Name)

@@ -60,6 +60,6 @@ func TestRowPairs(t *testing.T) {
 		require.NoError(t, err, name)
 		readEarly(k)
 		require.NoError(t, k.Verify(), name)
-		assert.Len(t, rowPairs(k), c.pairs, "%s\n%v", name, k)
+		assert.Len(t, accessesOf(k).rowPairs(), c.pairs, "%s\n%v", name, k)
 	}
 }

@@ -287,7 +287,7 @@ func (b *kernelBuilder) finish() (*kernel, error) {
 	b.K.Bufs = bufs
 	readEarly(b.K)
 	if !b.sequential { // there, no row may be overwritten before the last one is computed
-		findInPlace(b.K)
+		b.K.InPlace = accessesOf(b.K).inPlace()
 	}
 	return k, b.K.Verify()
 }

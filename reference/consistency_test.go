@@ -97,7 +97,7 @@ func modelModule(t *testing.T) (*module, []*model) {
 		m.load(t)
 		packages = append(packages, m.compiled)
 	}
-	return newModule(t, packages...), ms
+	return newDriver(t, "driver.go", packages...), ms
 }
 
 // TestSameBits: training gives the same bits on any number of processors.
@@ -170,7 +170,7 @@ func TestClean(t *testing.T) {
 			assert.Equal(t, string(want), string(f.Data), f.Name)
 		}
 	}
-	mod := newModule(t, packages...)
+	mod := newDriver(t, "driver.go", packages...)
 	for _, args := range [][]string{{"vet", "./..."}, {"vet", "-tags=purego", "./..."}, {"test", "./..."}} {
 		out, err := mod.command(nil, args...).CombinedOutput()
 		assert.NoError(t, err, "go %s: %s", args[0], tail(out))

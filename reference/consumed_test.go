@@ -1,11 +1,6 @@
 package reference
 
 import (
-	"bytes"
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,22 +13,14 @@ import (
 // Gradients and Apply are together, allocates nothing, and leaves nothing behind
 // that is not finite.
 func TestConsumed(t *testing.T) {
-	mod := newModule(t, compileFile(t, "testdata/consumed.lm", check.Options{}))
-	main, err := os.ReadFile("testdata/consumed.go")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(mod.dir, "main.go"), bytes.Replace(main, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
-	require.NoError(t, os.Remove(filepath.Join(mod.dir, "packages.go")))
-	cmd := exec.Command(mod.build(t, "trial"))
-	cmd.Stderr = os.Stderr
-	b, err := cmd.Output()
-	require.NoError(t, err)
+	mod := newModule(t, "consumed.go", compileFile(t, "testdata/consumed.lm", check.Options{}))
 	var outcomes []struct {
 		Path                                 string
 		Differ, Loss, Norm                   float64
 		Mallocs                              uint64
 		SameBits, NotFinite, Kept, Unchanged bool
 	}
-	require.NoError(t, json.Unmarshal(b, &outcomes))
+	mod.report(t, &outcomes)
 	require.NotEmpty(t, outcomes)
 	for _, o := range outcomes {
 		assert.Less(t, o.Differ, 1e-4, o.Path)

@@ -48,7 +48,7 @@ func TestCorners(t *testing.T) {
 		c := newCorner(t, filepath.Base(name), text)
 		all, packages = append(all, c), append(packages, c.compiled, c.double)
 	}
-	driver := newModule(t, packages...).build(t, "driver")
+	driver := newDriver(t, "driver.go", packages...).build(t, "driver")
 	each(t, "corners of the language", all, func(c *corner) string { return c.program.API.Package }, func(t *testing.T, c *corner) {
 		c.run(t, driver)
 		c.train(t, driver)

@@ -98,12 +98,12 @@ func (x tensor) data(e ir.Elem) *ir.Data {
 	return d
 }
 
-// A module is a folder in which generated packages are compiled together with
-// the driver.
+// A module is a folder in which generated packages are compiled together with a
+// program that uses them.
 type module struct{ dir string }
 
-// newModule writes a Go module with the packages and a driver for them.
-func newModule(t testing.TB, packages ...*compiled) *module {
+// newModule writes a Go module with the packages and the program testdata/main.
+func newModule(t testing.TB, main string, packages ...*compiled) *module {
 	t.Helper()
 	m := &module{t.TempDir()}
 	if d := os.Getenv("LMC_KEEP"); d != "" {
@@ -113,14 +113,25 @@ func newModule(t testing.TB, packages ...*compiled) *module {
 	root, err := filepath.Abs("..")
 	require.NoError(t, err)
 	mod := "module example.com/reference\n\ngo 1.26.0\n\nrequire github.com/lmc-lang/lmc v0.0.0\n\nreplace github.com/lmc-lang/lmc => " + root + "\n"
-	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "go.mod"), []byte(mod), 0o666))
-	driver, err := os.ReadFile("testdata/driver.go")
+	m.write(t, "go.mod", []byte(mod))
+	text, err := os.ReadFile(filepath.Join("testdata", main))
 	require.NoError(t, err)
+	m.write(t, "main.go", bytes.Replace(text, []byte("//go:build ignore\n\n"), nil, 1))
+	for _, c := range packages {
+		_, err := codegen.Write(filepath.Join(m.dir, c.program.API.Package), c.files)
+		require.NoError(t, err)
+	}
+	return m
+}
+
+// newDriver is newModule for a program that finds the packages by name, in a
+// table.
+func newDriver(t testing.TB, main string, packages ...*compiled) *module {
+	t.Helper()
+	m := newModule(t, main, packages...)
 	var imports, table strings.Builder
 	for _, c := range packages {
 		p := c.program.API.Package
-		_, err := codegen.Write(filepath.Join(m.dir, p), c.files)
-		require.NoError(t, err)
 		fmt.Fprintf(&imports, "\t%q\n", importPath(p))
 		fmt.Fprintf(&table, "\t%q: {\"NewWeights\": %[2]s.NewWeights, \"InitWeights\": %[2]s.InitWeights, \"NewSession\": %[2]s.NewSession,\n", p, p)
 		for _, tr := range c.program.API.Trainers {
@@ -128,10 +139,13 @@ func newModule(t testing.TB, packages ...*compiled) *module {
 		}
 		table.WriteString("\t},\n")
 	}
-	packagesFile := "package main\n\nimport (\n" + imports.String() + ")\n\nvar packages = map[string]map[string]any{\n" + table.String() + "}\n"
-	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "main.go"), bytes.Replace(driver, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
-	require.NoError(t, os.WriteFile(filepath.Join(m.dir, "packages.go"), []byte(packagesFile), 0o666))
+	m.write(t, "packages.go", []byte("package main\n\nimport (\n"+imports.String()+")\n\nvar packages = map[string]map[string]any{\n"+table.String()+"}\n"))
 	return m
+}
+
+func (m *module) write(t testing.TB, name string, data []byte) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(m.dir, name), data, 0o666))
 }
 
 // command is the go command in the module.
@@ -143,13 +157,24 @@ func (m *module) command(env []string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// build compiles the driver and returns its path.
+// build compiles the program and returns its path.
 func (m *module) build(t testing.TB, name string, env ...string) string {
 	t.Helper()
 	out := filepath.Join(m.dir, name)
 	b, err := m.command(env, "build", "-o", out, ".").CombinedOutput()
 	require.NoError(t, err, "%s", tail(b))
 	return out
+}
+
+// report builds the program, runs it and reads the JSON that it prints.
+func (m *module) report(t testing.TB, into any, env ...string) {
+	t.Helper()
+	cmd := exec.Command(m.build(t, "trial"))
+	cmd.Env = append(os.Environ(), env...)
+	cmd.Stderr = os.Stderr
+	b, err := cmd.Output()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(b, into))
 }
 
 func tail(b []byte) string {

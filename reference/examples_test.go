@@ -56,7 +56,7 @@ func TestExamplesBuild(t *testing.T) {
 			})
 		}
 	}
-	mod := newModule(t, packages...)
+	mod := newDriver(t, "driver.go", packages...)
 	out, err := mod.command(nil, "vet", "./...").CombinedOutput()
 	assert.NoError(t, err, "%s", tail(out))
 	if full := os.Getenv("LMC_FULL") != ""; full || *update {

@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -92,11 +91,8 @@ func trainModule(t *testing.T) (string, []*trained) {
 		require.NoError(t, err, x.wideName())
 		packages = append(packages, tr.wide)
 	}
-	mod := newModule(t, packages...)
-	main, err := os.ReadFile("testdata/train.go")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(mod.dir, "main.go"), bytes.Replace(main, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
-	require.NoError(t, os.WriteFile(filepath.Join(mod.dir, "steps.go"), typedSteps(packages), 0o666))
+	mod := newDriver(t, "train.go", packages...)
+	mod.write(t, "steps.go", typedSteps(packages))
 	args := []string{"test"} // vet, and the tests that were generated
 	for _, x := range medium {
 		args = append(args, "./"+x.name())

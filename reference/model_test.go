@@ -200,7 +200,7 @@ func generatedModels(t *testing.T, family string, opt check.Options) {
 		m.load(t, opt)
 		packages = append(packages, m.compiled)
 	}
-	mod := newModule(t, packages...)
+	mod := newDriver(t, "driver.go", packages...)
 	driver := mod.build(t, "driver")
 	each(t, family, ms, (*model).title, func(t *testing.T, m *model) {
 		for _, target := range targets() {

@@ -345,7 +345,7 @@ func generated(t *testing.T, fs []*family, packages []*compiled, running map[*fa
 	if len(packages) == 0 {
 		return ""
 	}
-	driver = newModule(t, packages...).build(t, "driver")
+	driver = newDriver(t, "driver.go", packages...).build(t, "driver")
 	var requests []request
 	var asked []*opCase
 	for _, f := range fs {

@@ -86,7 +86,7 @@ func TestOptimizers(t *testing.T) {
 		require.NoError(t, err)
 		packages = append(packages, c)
 	}
-	driver := newModule(t, packages...).build(t, "driver")
+	driver := newDriver(t, "driver.go", packages...).build(t, "driver")
 	each(t, "optimizers", runs, func(r *optimRun) string { return r.Case }, func(t *testing.T, r *optimRun) {
 		pkg := strings.ReplaceAll(r.Case, "_", "")
 		requests := []request{{Package: pkg, Do: "set", Args: []tensor{flat(r.Params0)}}}
@@ -178,7 +178,7 @@ func TestRandom(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(shared(t, "opcases", "init"), "*.json"))
 	require.NoError(t, err)
 	c := compileFile(t, "testdata/random.lm", check.Options{})
-	driver := newModule(t, c).build(t, "driver")
+	driver := newDriver(t, "driver.go", c).build(t, "driver")
 	answers := ask(t, nil, []string{driver}, []request{
 		{Package: "random", Do: "init"}, {Package: "random", Do: "data"},
 		{Package: "random", Do: "call", Name: "Uniform"}, {Package: "random", Do: "call", Name: "Normal"},

@@ -1,10 +1,7 @@
 package reference
 
 import (
-	"bytes"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,11 +12,7 @@ import (
 // TestPrepared: sessions see the weights as they are, however these were changed;
 // with the race detector, where there is one, and without assembly.
 func TestPrepared(t *testing.T) {
-	mod := newModule(t, compileFile(t, "testdata/prepared.lm", check.Options{}))
-	main, err := os.ReadFile("testdata/prepared.go")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(mod.dir, "main.go"), bytes.Replace(main, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
-	require.NoError(t, os.Remove(filepath.Join(mod.dir, "packages.go")))
+	mod := newModule(t, "prepared.go", compileFile(t, "testdata/prepared.lm", check.Options{}))
 	run := func(name string, env ...string) {
 		b, err := exec.Command(mod.build(t, name, env...)).CombinedOutput()
 		require.NoError(t, err, "%s: %s", name, tail(b))

@@ -113,7 +113,7 @@ func TestExamplesComputed(t *testing.T) {
 		}
 		ms, packages = append(ms, s), append(packages, c)
 	}
-	driver := newModule(t, packages...).build(t, "driver")
+	driver := newDriver(t, "driver.go", packages...).build(t, "driver")
 	for _, m := range ms {
 		t.Run(m.program.API.Package, func(t *testing.T) {
 			m.run(t, driver)

@@ -1,11 +1,6 @@
 package reference
 
 import (
-	"bytes"
-	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"testing"
 
@@ -23,21 +18,13 @@ func TestSubnormals(t *testing.T) {
 	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
 		t.Skip("asks the system for processor time")
 	}
-	mod := newModule(t, compileFile(t, "../examples/mlp.lm", check.Options{}))
-	main, err := os.ReadFile("testdata/subnormal.go")
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(mod.dir, "main.go"), bytes.Replace(main, []byte("//go:build ignore\n\n"), nil, 1), 0o666))
-	require.NoError(t, os.Remove(filepath.Join(mod.dir, "packages.go")))
-	cmd := exec.Command(mod.build(t, "subnormal"))
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
-	b, err := cmd.Output()
-	require.NoError(t, err)
+	mod := newModule(t, "subnormal.go", compileFile(t, "../examples/mlp.lm", check.Options{}))
 	var timings []struct {
 		Path       string
 		Ratio      float64
 		Subnormals int
 	}
-	require.NoError(t, json.Unmarshal(b, &timings))
+	mod.report(t, &timings, "GOMAXPROCS=1")
 	require.NotEmpty(t, timings)
 	for _, r := range timings {
 		t.Logf("%s: %.2f times the time with %d subnormal gradients", r.Path, r.Ratio, r.Subnormals)

@@ -63,7 +63,7 @@ func TestZeros(t *testing.T) {
 	z, err := compile(m, codegen.Options{})
 	require.NoError(t, err)
 	ctc := compileFile(t, "../examples/ctc.lm", check.Options{Set: values("F=4 D=3 L=2 V=5")})
-	driver := newModule(t, z, ctc).build(t, "driver")
+	driver := newDriver(t, "driver.go", z, ctc).build(t, "driver")
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := func(shape ...int) tensor {
 		d := ir.NewData(ir.F32, shape...)
