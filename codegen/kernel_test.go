@@ -1,7 +1,6 @@
 package codegen
 
 import (
-	"flag"
 	"fmt"
 	"math"
 	"os"
@@ -16,8 +15,6 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 	"github.com/lmc-lang/lmc/ir/loop/looptest"
 )
-
-var updateKernels = flag.Bool("update-kernels", false, "rewrite testdata/kernels.golden")
 
 // printedSamples prints every sample once.
 func printedSamples(t *testing.T) string {
@@ -38,7 +35,7 @@ func printedSamples(t *testing.T) string {
 func TestPrintedKernelsGolden(t *testing.T) {
 	const file = "testdata/kernels.golden"
 	got := printedSamples(t)
-	if *updateKernels {
+	if *update {
 		require.Empty(t, os.Getenv("CI"), "goldens are not rewritten in CI")
 		require.NoError(t, os.MkdirAll("testdata", 0o755))
 		require.NoError(t, os.WriteFile(file, []byte(got), 0o644))

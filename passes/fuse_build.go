@@ -278,9 +278,7 @@ func sink(f *ir.Func) (*ir.Func, error) {
 				kept = append(kept, now[i])
 			}
 		}
-		for _, y := range small {
-			kept = append(kept, y)
-		}
+		kept = append(kept, small...)
 		for _, x := range l.Body.Values {
 			copied(x)
 		}

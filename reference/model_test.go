@@ -25,7 +25,6 @@ type model struct {
 	name   string
 	output string   // the name of the output in the file
 	args   []string // of the loss, by their names in the batch file
-	dims   map[string]int
 	long   bool // too much for the evaluator to train
 
 	*compiled

@@ -34,7 +34,6 @@ type block struct {
 	decl     *dsl.BlockDecl
 	settings map[string]*dsl.Setting
 	groups   []*dsl.Group
-	ignore   []*dsl.Ignore
 	lits     *literals
 }
 

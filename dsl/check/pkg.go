@@ -35,11 +35,7 @@ type pkg struct {
 
 // names lists what the package declares, in order.
 func (p *pkg) names() []string {
-	out := slices.Clone(p.order)
-	for _, k := range sortedKeys(p.consts) {
-		out = append(out, k)
-	}
-	return append(out, p.dimNames...)
+	return slices.Concat(p.order, sortedKeys(p.consts), p.dimNames)
 }
 
 // A dimDecl is a dim declared in a file or layer, with its bound.
