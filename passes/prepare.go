@@ -38,6 +38,13 @@ func prepare(p *Program) error {
 			return err
 		}
 	}
+	for _, s := range p.Steps {
+		for _, e := range []*ir.Entry{s.Gradients, s.Direct} {
+			if err := r.repeated(e); err != nil {
+				return err
+			}
+		}
+	}
 	if len(r.asked) == 0 {
 		return nil
 	}
@@ -52,6 +59,11 @@ type preparer struct {
 	params map[ir.Binding]*ir.Value // the same
 	asked  []request                // the index is that of the binding, until finish
 	panels map[*ir.Value]bool       // values that only schedules in vectors read
+
+	// In functions that may change weights nothing is still but what a loop does not change, and only panels
+	// leave loops:
+	changing bool
+	trips    int // of the innermost loop
 }
 
 // A request is a value that a function wants.
@@ -81,8 +93,11 @@ func (r *preparer) declare(users []*ir.Entry) {
 
 // entry rewrites the function of e, which is user i.
 func (r *preparer) entry(i int, e *ir.Entry) error {
-	if e == nil || e.Func == nil || slices.ContainsFunc(e.Out, func(b ir.Binding) bool { return b.Kind == ir.WeightKind }) {
+	if e == nil || e.Func == nil {
 		return nil
+	}
+	if slices.ContainsFunc(e.Out, func(b ir.Binding) bool { return b.Kind == ir.WeightKind }) {
+		return r.repeated(e)
 	}
 	f, err := expand(e.Func)
 	if err != nil {
@@ -204,7 +219,7 @@ func (r *preparer) level(f *ir.Func, still []bool) (*ir.Func, error) {
 			}
 			continue
 		case ops.Dot:
-			if i, axis := packs(v, args, at); i >= 0 {
+			if i, axis := r.packs(v, args, at); i >= 0 {
 				panels := g.Panels(args[i], axis)
 				r.panels[panels] = true
 				args[i] = g.Do(ops.Packed, []*ir.Value{args[i], panels}, ops.Axis.Is(axis))

@@ -90,17 +90,18 @@ func (r *preparer) frontier(f *ir.Func, params []bool) []*ir.Value {
 			case v.Op == ops.Packed && k == 1:
 				chosen[a.ID] = a.Op != ir.Param
 			case !at.still(a):
-			case v.Op == ops.Dot: // it reads its operands many times
-				need(a, 1)
 			case r.panels[a]:
 				chosen[a.ID] = true
+			case r.changing:
+			case v.Op == ops.Dot: // it reads its operands many times
+				need(a, 1)
 			default:
 				need(a, leastFor(v))
 			}
 		}
 	}
 	for _, x := range f.Results {
-		if at.still(x) {
+		if at.still(x) && !r.changing {
 			need(x, worthPreparing)
 		}
 	}

@@ -15,12 +15,15 @@ func (r *preparer) loop(g ops.Graph, v *ir.Value, args []*ir.Value, at stillness
 	first := 1 + len(l.Inits)
 	_, counted := l.Extent.Const()
 	for i, x := range l.Slices {
-		still[first+i] = counted && l.Trip == nil && at.still(x)
+		still[first+i] = counted && l.Trip == nil && !r.changing && at.still(x)
 	}
 	for i, x := range l.Invariants {
-		still[first+len(l.Slices)+i] = at.still(x)
+		still[first+len(l.Slices)+i] = r.changing && l.Trip == nil || at.still(x)
 	}
+	outside := r.trips
+	r.trips = estimate(l.Extent)
 	body, err := r.level(l.Body, still)
+	r.trips = outside
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,9 @@ import (
 // that are no neighbours, rows that lie half a page apart or a multiple of that.
 // Windows of convolutions are copied themselves, block by block, and gain nothing.
 // Where there are one or two of those rows the weight is read once, at the speed of
-// memory, wherever it is.
-func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
+// memory, wherever it is. A function that changes weights makes the copy itself,
+// before a loop, whose iterations together have to have enough rows.
+func (r *preparer) packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	spec, err := ops.ParseContraction(ops.Spec.Of(v))
 	if err != nil || v.Type.Elem != ir.F32 || !fixed(v) {
 		return -1, 0
@@ -60,7 +61,7 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	if x := args[operand]; !at.still(x) || !isWeight(x) || last == 0 || rows < fewestRows || rows >= mostRows || n%ops.PanelWidth != 0 || n*sums < smallestPacked {
 		return -1, 0
 	}
-	if repeats(args[1-operand]) {
+	if repeats(args[1-operand]) || r.changing && r.trips*rows < worthACopy {
 		return -1, 0
 	}
 	stride := 1
@@ -73,9 +74,28 @@ func packs(v *ir.Value, args []*ir.Value, at stillness) (operand, axis int) {
 	return operand, axis
 }
 
+// repeated gives the loops of e, which may change weights, copies in panels of what
+// their iterations read again and again.
+func (r *preparer) repeated(e *ir.Entry) error {
+	if e == nil || e.Func == nil {
+		return nil
+	}
+	f, err := expand(e.Func)
+	if err != nil {
+		return err
+	}
+	r.changing = true
+	defer func() { r.changing = false }()
+	if f, err = r.level(f, make([]bool, len(f.Params))); err == nil {
+		e.Func, err = dce(f)
+	}
+	return err
+}
+
 const (
 	fewestRows     = 3
 	mostRows       = 128
+	worthACopy     = 128     // rows that gain what a copy costs
 	smallestPacked = 1 << 12 // elements
 	halfPage       = 512     // elements
 )
@@ -83,7 +103,7 @@ const (
 // repeats reports whether v has elements of what it reads several times, as
 // windows have.
 func repeats(v *ir.Value) bool {
-	for v.Op.Layout && len(v.Args) > 0 && v.Args[0].Type.Tuple == nil {
+	for v.Op.Layout && len(v.Args) == 1 && v.Args[0].Type.Tuple == nil {
 		x := v.Args[0]
 		if estimate(v.Type.Len()) > estimate(x.Type.Len()) {
 			return true
