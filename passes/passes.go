@@ -127,7 +127,7 @@ var List = []*Pass{
 	},
 	{
 		Name:  "prepare",
-		Doc:   "prepare takes what inference computes from weights and constants alone out of it: it is computed when the weights have changed.",
+		Doc:   "prepare takes what inference computes from weights and constants alone out of it: it is computed when the weights have changed; loops of other functions get weights in panels.",
 		After: []After{{"invariants.2", "loops have given away what is the same in every iteration"}, {"dce.2", "what nobody reads need not be prepared"}},
 		Run:   prepare,
 	},

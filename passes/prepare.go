@@ -26,6 +26,9 @@ type PreparedValue struct{ Part, Offset int }
 // one value for all copies.
 //
 // Equal values are computed once. Those that the same functions read are one part.
+//
+// Functions that change weights make panels themselves, before loops that read them
+// again and again.
 func prepare(p *Program) error {
 	r := &preparer{p: p, g: ops.On(ir.NewBuilder("prepare")), params: map[ir.Binding]*ir.Value{}, panels: map[*ir.Value]bool{}}
 	users := slices.Clone(p.Entries)
