@@ -22,7 +22,8 @@ import (
 //
 // The vector operand is the one that has the innermost letter of the result.
 // Each element of the result is one chain of fma in the order of the summed
-// letters, so that neither tiles nor blocks nor the target change its bits.
+// letters, or the sum of several (see chains), so that neither tiles nor blocks nor
+// the target change its bits.
 type gemm struct {
 	*dotEmitter
 	target  *loop.Target

@@ -96,7 +96,7 @@ func (g *gemm) fewRows() {
 		return
 	}
 	g.panel = nil
-	g.rowTiles(false, func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+	g.rowTiles(false, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
 }
 
 // manyRows copies rows and panels first, where that pays.
@@ -115,7 +115,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		}
 		each(func() {
 			pack()
-			g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.sumTile(t, g.zeros(t))) })
+			g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
 		})
 		return
 	}

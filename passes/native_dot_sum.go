@@ -1,12 +1,49 @@
 package passes
 
 import (
+	"slices"
+
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// sumTile adds the products of all summed letters to the sums of t.
+// allSums is the sums of t, for all summed letters at once. Few sums have to wait
+// for each other at every step: they are made of several that do not.
+func (g *gemm) allSums(t rowTile) []*loop.Val {
+	var acc []*loop.Val
+	for range g.chains() {
+		acc = append(acc, g.zeros(t)...)
+	}
+	acc = g.sumTile(t, acc)
+	for n := g.chains() / 2; n > 0; n /= 2 {
+		half := len(acc) / 2
+		for i := range half {
+			acc[i] = g.Do(loop.Add, acc[i], acc[half+i])
+		}
+		acc = acc[:half]
+	}
+	return acc
+}
+
+// chains is how many sums each element is made of, on every target: chain k has
+// the products k, k + chains, … .
+func (g *gemm) chains() int {
+	last := constant(g.extent(g.sums[len(g.sums)-1]))
+	if n := g.count(g.sums); n == unknown || n < 8*sumsUnrolled || len(g.sums) > 1 && last%sumsUnrolled != 0 {
+		return 1
+	}
+	n := 1
+	for 2*n*g.count(g.rows)*constant(ceil(g.extent(g.col), loop.Lanes)) <= sumsUnrolled {
+		n *= 2
+	}
+	return n
+}
+
+const sumsUnrolled = 4 // products of each element in an iteration
+
+// sumTile adds the products of all summed letters to the sums of t, of which acc
+// may have several copies that take turns.
 func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
-	return g.overSums(4, acc, func(acc []*loop.Val) []*loop.Val {
+	return g.overSums(sumsUnrolled, acc, func(acc []*loop.Val) []*loop.Val {
 		vectors := make([]*loop.Val, len(g.masks))
 		for v, mask := range g.masks {
 			if t.first {
@@ -15,7 +52,7 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 				vectors[v] = g.vectorAt(v, mask)
 			}
 		}
-		next := make([]*loop.Val, len(acc))
+		next := make([]*loop.Val, t.rows()*len(vectors))
 		for j := range t.rows() {
 			g.set(t, j)
 			x := g.Do(loop.Splat, g.scalarAt(t.local.Add(loop.AtDim(loop.N(j)))))
@@ -24,7 +61,7 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 				next[i] = g.Do(loop.FMA, x, y, acc[i])
 			}
 		}
-		return next
+		return append(slices.Clone(acc[len(next):]), next...)
 	})
 }
 

@@ -60,7 +60,11 @@ func dotCases() []dotCase {
 		dotCase{"abcd,bde->ace", n(3, 2, 4, 20, 33), nil},    // rows that do not join
 		dotCase{"abc,c->ab", n(3, 5, 20), nil},               // no letter of its own: portable
 		dotCase{"a,ab->b", n(50, 70), nil},                   // no rows
-		dotCase{"ab,ab->a", n(50, 70), nil},                  // a batch of sums: portable
+		dotCase{"a,ab->b", n(75, 10), nil},                   // sums made of four
+		dotCase{"a,ab->b", n(38, 30), nil},                   // of two
+		dotCase{"ab,bc->ac", n(2, 53, 16), nil},
+		dotCase{"ab,bac->c", n(9, 8, 12), nil}, // over letters that do not join
+		dotCase{"ab,ab->a", n(50, 70), nil},    // a batch of sums: portable
 	)
 	return out
 }
