@@ -146,18 +146,10 @@ func (b *binder) need(n loop.Need) {
 	}
 	var plus, minus loop.Dim
 	for _, t := range n.Expr.Terms() {
-		d := loop.N(t.Coef)
-		for _, f := range t.Factors {
-			if f.Sym != "" {
-				d = d.Mul(loop.Sym(f.Sym))
-			} else {
-				d = d.Mul(f.Num.FloorDiv(f.Den))
-			}
-		}
 		if t.Coef > 0 {
-			plus = plus.Add(d)
+			plus = plus.Add(t.Dim())
 		} else {
-			minus = minus.Sub(d)
+			minus = minus.Sub(t.Dim())
 		}
 	}
 	var got []string
@@ -276,36 +268,58 @@ func (b *binder) run(receiver string, results map[string]string) string {
 	return fmt.Sprintf("%s.%s(%s)", receiver, p.method, strings.Join(args, ", "))
 }
 
-// grow is the statement that makes room in the arena, or nothing. Procedures may
+// grow are the statements that make room in the arena, or nothing. Procedures may
 // be several: the largest arena counts.
 func (b *binder) grow(receiver string, procs ...*loop.Proc) string {
+	var plans strings.Builder
+	var need [3][]string
+	for e := range need {
+		most := 0
+		for _, p := range procs {
+			most = max(most, p.Arena[e])
+		}
+		need[e] = append(need[e], strconv.Itoa(most))
+	}
+	for _, p := range procs {
+		x := b.g.procs[p]
+		if x.plan == "" {
+			continue
+		}
+		var args []string
+		for _, n := range x.slotSyms() {
+			args = append(args, b.sym(n))
+		}
+		fmt.Fprintf(&plans, "%s.%s(%s)\n", receiver, x.planner, strings.Join(args, ", "))
+		for e := range need {
+			if slices.ContainsFunc(p.Slots, func(s loop.Slot) bool { return s.Elem == loop.Elem(e) }) {
+				need[e] = append(need[e], fmt.Sprintf("%s.%s.Need[%d]", receiver, x.plan, e))
+			}
+		}
+	}
 	var args []string
 	any := false
-	for e := range 3 {
-		var d loop.Dim
-		expr := ""
-		for _, p := range procs {
-			if m, ok := maxDim(d, p.Arena[e]); ok && expr == "" {
-				d = m
-				continue
-			}
-			if expr == "" {
-				expr = b.dim(d)
-			}
-			expr = "max(" + expr + ", " + b.dim(p.Arena[e]) + ")"
+	for e, exprs := range need {
+		if !b.g.uses[[...]string{"floats", "ints", "flags"}[e]] {
+			continue
 		}
-		if expr == "" {
-			expr = b.dim(d)
-		}
-		f := [...]string{"floats", "ints", "flags"}[e]
-		if b.g.uses[f] {
-			args = append(args, expr)
-			any = any || expr != "0"
-		}
+		args = append(args, largest(exprs))
+		any = any || args[len(args)-1] != "0"
 	}
 	if !any {
-		return ""
+		return plans.String()
 	}
 	b.g.uses["grow"] = true
-	return fmt.Sprintf("%s.grow(%s)", receiver, strings.Join(args, ", "))
+	return plans.String() + fmt.Sprintf("%s.grow(%s)", receiver, strings.Join(args, ", "))
+}
+
+// largest is the maximum of a number and other expressions, which are not
+// negative.
+func largest(exprs []string) string {
+	if exprs[0] == "0" && len(exprs) > 1 {
+		exprs = exprs[1:]
+	}
+	if len(exprs) == 1 {
+		return exprs[0]
+	}
+	return "max(" + strings.Join(exprs, ", ") + ")"
 }

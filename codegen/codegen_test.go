@@ -103,12 +103,13 @@ func linreg() *loop.Program {
 		b.Store(b.Buffer("scalars", loop.F32, n(1), true), loop.Index{}, b.Load(R, loop.Index{}))
 	}
 	w, bias := ref(loop.Weights, "", n(0), n(D)), ref(loop.Weights, "", n(D), n(1))
-	p0, g0 := ref(loop.Arena, "", n(0), N), ref(loop.Arena, "", N, N)
+	p0, g0 := ref(loop.Arena, "", n(0), N), ref(loop.Arena, "", n(0), N)
+	p0.Slot, g0.Slot = 1, 2
 	predictProc := &loop.Proc{Name: "predict", Doc: "computes Predict", Dims: []string{"N"}, Steps: []loop.Step{
 		&loop.Call{Kernel: predict.K, Args: []loop.Ref{ref(loop.Arg, "x", n(0), N.MulN(D)), w, bias, ref(loop.Result, "out", n(0), N)}},
 	}}
 	lossProc := &loop.Proc{Name: "stepLoss", Doc: "computes the loss of Step and its gradients", Dims: []string{"N"},
-		Arena: [3]loop.Dim{N.MulN(2)}, Steps: []loop.Step{
+		Slots: []loop.Slot{{Size: N, First: 1, Last: 2}, {Size: N, First: 2, Last: 3}}, Steps: []loop.Step{
 			&loop.Call{Kernel: predict.K, Args: []loop.Ref{ref(loop.Arg, "x", n(0), N.MulN(D)), w, bias, p0}},
 			&loop.Call{Kernel: mse.K, Args: []loop.Ref{p0, ref(loop.Arg, "y", n(0), N), ref(loop.Result, "loss", n(0), n(1)), g0}},
 			&loop.Call{Kernel: grad.K, Args: []loop.Ref{ref(loop.Arg, "x", n(0), N.MulN(D)), g0,
@@ -140,7 +141,6 @@ func linreg() *loop.Program {
 		},
 		Kernels: []*loop.Kernel{predict.K, mse.K, grad.K, sgd.K},
 		Procs:   []*loop.Proc{predictProc, lossProc, apply},
-		Arena:   [3]loop.Dim{N.MulN(2)},
 	}
 }
 

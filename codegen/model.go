@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir/loop"
+	"github.com/lmc-lang/lmc/runtime"
 )
 
 // model prints the documentation of the package and the facts about the model.
@@ -72,7 +73,7 @@ func FLOPs$Name($syms int) float64 {
 
 // symbols gives symbols their names as parameters of a function.
 func symbols(syms []string) (func(string) string, []string) {
-	s := newScope()
+	s := newScope("mem")
 	m := map[string]string{}
 	var names []string
 	for _, n := range syms {
@@ -84,56 +85,46 @@ func symbols(syms []string) (func(string) string, []string) {
 
 // arenaBytes prints how much scratch memory a session or trainer needs.
 func (g *gen) arenaBytes(f *file) {
-	width := [3]int{4, 4, 1}
+	width := 4
 	if g.api.Float64 {
-		width[loop.F32] = 8
+		width = 8
 	}
-	var sizes []loop.Dim // none is at most another
-	add := func(p *loop.Proc) {
-		var d loop.Dim
-		for e, n := range p.Arena {
-			d = d.Add(n.MulN(width[e]))
-		}
-		for i, have := range sizes {
-			if m, ok := maxDim(have, d); ok {
-				sizes[i] = m
-				return
-			}
-		}
-		sizes = append(sizes, d)
-	}
+	most := 0
+	var planned []*proc
+	set := map[string]bool{}
 	for _, x := range g.order {
-		add(x.Proc)
-	}
-	all := loop.Dim{}
-	syms := map[string]bool{}
-	for _, d := range sizes {
-		all = d
-		for _, s := range d.Syms() {
-			syms[s] = true
+		most = max(most, (&runtime.Plan{Need: x.Arena}).Bytes(width))
+		if x.plan != "" {
+			planned = append(planned, x)
+		}
+		for _, s := range x.slotSyms() {
+			set[s] = true
 		}
 	}
-	if n, ok := all.Const(); ok && len(sizes) <= 1 {
+	if planned == nil {
 		f.add(`
 // ArenaBytes is the size of the scratch memory of a session or a trainer.
-const ArenaBytes = $n`, "n", strconv.Itoa(n))
+const ArenaBytes = $n`, "n", strconv.Itoa(most))
 		return
 	}
-	local, names := symbols(sortedKeys(syms))
-	var exprs []string
-	for _, d := range sizes {
-		exprs = append(exprs, dimExpr(d, local, false))
-	}
-	expr := exprs[0]
-	if len(exprs) > 1 {
-		expr = "max(" + strings.Join(exprs, ", ") + ")"
+	local, names := symbols(sortedKeys(set))
+	exprs := []string{strconv.Itoa(most)}
+	var plans strings.Builder
+	for _, x := range planned {
+		var args []string
+		for _, n := range x.slotSyms() {
+			args = append(args, local(n))
+		}
+		fmt.Fprintf(&plans, "mem.%s(%s)\n", x.planner, strings.Join(args, ", "))
+		exprs = append(exprs, fmt.Sprintf("mem.%s.Bytes(%d)", x.plan, width))
 	}
 	f.add(`
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
 // has seen calls of these sizes.
 func ArenaBytes($syms int) int {
-	return $expr
-}`, "syms", strings.Join(names, ", "), "expr", expr)
+	var mem memory
+	$plans	return $expr
+}`, "syms", strings.Join(names, ", "), "plans", plans.String(), "expr", largest(exprs))
 }
 
 // packageDoc is the comment of the text with a summary of what was made of it.

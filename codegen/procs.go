@@ -18,6 +18,10 @@ type proc struct {
 	args    []io     // arguments of the entry point
 	results []io     // results of the entry point
 	locals  map[string]string
+	entry   *proc  // what it belongs to: an entry point, for which plan is set if it has slots
+	plan    string // the field of memory with the plan of the slots
+	planner string // the method that makes it
+	slots   string // the variable with the slots
 }
 
 // An io is an argument or a result that a procedure reads or writes.
@@ -51,7 +55,7 @@ func (g *gen) analyse() error {
 		if r == nil {
 			return fmt.Errorf("bug in codegen: an entry point has no procedure")
 		}
-		if err := g.visit(r); err != nil {
+		if err := g.visit(r, nil); err != nil {
 			return err
 		}
 	}
@@ -74,12 +78,19 @@ func (g *gen) analyse() error {
 	return nil
 }
 
-// visit analyses r and the loop bodies in it.
-func (g *gen) visit(r *loop.Proc) error {
+// visit analyses r and the loop bodies in it. It is a part of entry, or an entry
+// point.
+func (g *gen) visit(r *loop.Proc, entry *proc) error {
 	if g.procs[r] != nil {
 		return nil
 	}
-	x := &proc{Proc: r}
+	x := &proc{Proc: r, entry: entry}
+	if entry == nil {
+		x.entry = x
+	}
+	if len(r.Slots) > 0 {
+		x.plan, x.planner, x.slots = g.fields.pick(lower(r.Name)+"Plan"), g.fields.pick("plan"+upper(r.Name)), g.top.pick(lower(r.Name)+"Slots")
+	}
 	syms := map[string]bool{}
 	vars := map[string]bool{}
 	dim := func(d loop.Dim) {
@@ -113,6 +124,9 @@ func (g *gen) visit(r *loop.Proc) error {
 			g.uses[g.field(r.Space, r.Elem)] = true
 		}
 	}
+	for _, s := range r.Slots {
+		dim(s.Size)
+	}
 	for _, s := range r.Steps {
 		switch s := s.(type) {
 		case *loop.Call:
@@ -138,7 +152,7 @@ func (g *gen) visit(r *loop.Proc) error {
 				vars[i.Var] = true
 			}
 		case *loop.Loop:
-			if err := g.visit(s.Body); err != nil {
+			if err := g.visit(s.Body, x.entry); err != nil {
 				return err
 			}
 			b := g.procs[s.Body]
@@ -245,8 +259,47 @@ func (g *gen) procedures() error {
 			return err
 		}
 		f.add(text)
+		g.planText(f, x)
 	}
 	return nil
+}
+
+// planText prints the method that plans the slots of x.
+func (g *gen) planText(f *file, x *proc) {
+	if x.plan == "" {
+		return
+	}
+	var lives, sizes []string
+	for i, s := range x.Lives() {
+		elem := ""
+		if s.Elem > 0 {
+			elem = fmt.Sprintf("Elem: %d, ", s.Elem)
+		}
+		lives = append(lives, fmt.Sprintf("{%sFirst: %d, Last: %d},\n", elem, s.First, s.Last))
+		sizes = append(sizes, dimExpr(x.Slots[i].Size, x.sym, false)+",\n")
+	}
+	f.add(`
+// $slots are the tensors of $method in scratch memory.
+var $slots = []runtime.Slot{
+$lives}
+
+// $planner finds places for them.
+func (m *memory) $planner($syms int) {
+	m.$plan.Place($slots,
+$sizes)
+}`, "method", x.method, "plan", x.plan, "slots", x.slots, "planner", x.planner, "syms", strings.Join(g.procArgs(x, &proc{syms: x.slotSyms()}), ", "),
+		"lives", strings.Join(lives, ""), "sizes", strings.Join(sizes, ""))
+}
+
+// slotSyms are the symbols in the sizes of the slots of x.
+func (x *proc) slotSyms() []string {
+	syms := map[string]bool{}
+	for _, s := range x.Slots {
+		for _, n := range s.Size.Syms() {
+			syms[n] = true
+		}
+	}
+	return inOrder(syms, x.Dims)
 }
 
 func (g *gen) procText(x *proc) (string, error) {
@@ -398,7 +451,7 @@ func (g *gen) memoryOf(x *proc, r loop.Ref) string {
 
 // offset is the offset of a reference as an expression; ok if it is constant.
 func (g *gen) offset(x *proc, r loop.Ref) (off string, n int, ok bool) {
-	if n, ok = r.Off.Const(); ok && len(r.Stride) == 0 {
+	if n, ok = r.Off.Const(); ok && len(r.Stride) == 0 && r.Slot == 0 {
 		return fmt.Sprint(n), n, true
 	}
 	var parts []string
@@ -412,8 +465,11 @@ func (g *gen) offset(x *proc, r loop.Ref) (off string, n int, ok bool) {
 			parts = append(parts, v+"*"+dimExpr(s.Coef, x.sym, true))
 		}
 	}
-	if !r.Off.Is(0) || len(parts) == 0 {
+	if !r.Off.Is(0) || len(parts) == 0 && r.Slot == 0 {
 		parts = append([]string{dimExpr(r.Off, x.sym, false)}, parts...)
+	}
+	if r.Slot > 0 {
+		parts = append([]string{fmt.Sprintf("m.%s.At[%d]", x.entry.plan, r.Slot-1)}, parts...)
 	}
 	return strings.Join(parts, " + "), 0, false
 }

@@ -349,6 +349,12 @@ func (g *gen) memoryType() error {
 		}
 	}
 	fl := "[]" + g.float()
+	var plans []string
+	for _, x := range g.order {
+		if x.plan != "" {
+			plans = append(plans, x.plan+" runtime.Plan\n")
+		}
+	}
 	if g.hasNative() {
 		fmt.Fprintf(&b, "kernels *kernelTable // for the target that was chosen\n")
 	}
@@ -374,6 +380,9 @@ func (g *gen) memoryType() error {
 		if n > 0 {
 			fmt.Fprintf(&b, "%s [%d][]%s // of arguments that share memory with a result\n", [...]string{"floatCopies", "intCopies", "flagCopies"}[e], n, g.elem(loop.Elem(e)))
 		}
+	}
+	if len(plans) > 0 {
+		fmt.Fprintf(&b, "\n// Where the slots of functions are in scratch memory.\n%s\n", strings.Join(plans, ""))
 	}
 	var tasks []string
 	for _, k := range g.p.Kernels {

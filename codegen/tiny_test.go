@@ -73,10 +73,11 @@ func tiny() *loop.Program {
 		})
 	})
 	tok, arena := ref(loop.Weights, "", n(0), n(V*D)), ref(loop.Arena, "", n(0), BT.MulN(D))
+	arena.Slot = 1
 	blockW := strided(ref(loop.Weights, "", n(V*D), n(D)), "l", n(D))
-	blocks := &loop.Proc{Name: "logitsBlocks", Doc: "runs one block", Dims: []string{"B", "T"}, Vars: []string{"l"}, Arena: [3]loop.Dim{BT.MulN(D)},
+	blocks := &loop.Proc{Name: "logitsBlocks", Doc: "runs one block", Dims: []string{"B", "T"}, Vars: []string{"l"},
 		Steps: []loop.Step{&loop.Call{Kernel: block, Args: []loop.Ref{arena, blockW, arena}, Ints: []loop.IntRef{{Var: "l"}}}}}
-	logits := &loop.Proc{Name: "logits", Doc: "computes Logits", Dims: []string{"B", "T"}, Arena: [3]loop.Dim{BT.MulN(D)}, Steps: []loop.Step{
+	logits := &loop.Proc{Name: "logits", Doc: "computes Logits", Dims: []string{"B", "T"}, Slots: []loop.Slot{{Size: BT.MulN(D), First: 1, Last: 3}}, Steps: []loop.Step{
 		call(embed, typed(ref(loop.Arg, "ids", n(0), BT), I), tok, ref(loop.ConstTable, "pos", n(0), n(C*D)), arena),
 		&loop.Loop{Var: "l", N: n(L), Body: blocks},
 		call(head, arena, tok, ref(loop.Result, "z", n(0), BT.MulN(V))),
@@ -276,6 +277,5 @@ func tiny() *loop.Program {
 		},
 		Kernels: ks,
 		Procs:   []*loop.Proc{blocks, logits, decodeBlocks, decode, sample, noise, two, lossBlocks, loss, apply},
-		Arena:   [3]loop.Dim{BT.MulN(D)},
 	}
 }

@@ -130,7 +130,7 @@ const mostPostponed = 6
 
 // traffic is about how many bytes it takes to move v once.
 func traffic(v *ir.Value) int {
-	n := samples([]*alloc{{size: v.Type.Len()}})(v.Type.Len())
+	n := estimate(v.Type.Len())
 	if v.Type.Elem == ir.Bool {
 		return n
 	}

@@ -7,16 +7,15 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// An alloc is one run of memory: a slot of the arena, whose offset is planned
-// when everything has been scheduled, or a place outside it.
+// An alloc is one run of memory: a slot of the arena, whose place is planned when
+// everything has been scheduled, or a place outside it.
 type alloc struct {
 	id    int
 	space loop.Space
 	name  string
 	elem  loop.Elem
-	off   ir.Dim // outside the arena: fixed
+	off   ir.Dim // outside the arena
 	size  ir.Dim
-	top   ir.Dim // in the arena: its end, once it has an offset
 
 	// The calls from first to last need what is in it. A loop that uses a slot
 	// made outside it needs it all the time.
@@ -193,7 +192,7 @@ type memory struct {
 	consumes bool
 }
 
-// A pending is a Ref whose offset waits for the plan.
+// A pending is a Ref that waits for the plan.
 type pending struct {
 	ref *loop.Ref
 	*alloc

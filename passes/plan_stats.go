@@ -7,41 +7,40 @@ import (
 
 // A MemoryUse is what the plan of one entry point needs, for -stats.
 type MemoryUse struct {
-	Proc  string
-	Arena [3]ir.Dim // elements of the arena, by element type
-	Slots int       // tensors that share it
+	*loop.Proc     // its Plan is what the arena takes
+	Tensors    int // that share the arena
 	// Unshared is what it would be if every tensor had memory of its own.
 	Unshared [3]ir.Dim
-	Steps    []StepUse
+	Calls    []CallUse
 }
 
-// A StepUse is what is live while one kernel runs. Calls in loops are listed
+// A CallUse is what is live while one kernel runs. Calls in loops are listed
 // once.
-type StepUse struct {
+type CallUse struct {
 	Kernel string
 	Live   [3]ir.Dim
 }
 
 // use sums up the plan of m.
-func (m *memory) use(proc string, arena [3]ir.Dim) *MemoryUse {
-	u := &MemoryUse{Proc: proc, Arena: arena}
-	steps := make([]StepUse, m.now+1)
+func (m *memory) use(proc *loop.Proc) *MemoryUse {
+	u := &MemoryUse{Proc: proc}
+	calls := make([]CallUse, m.now+1)
 	for at, k := range m.calls {
-		steps[at].Kernel = k.Name
+		calls[at].Kernel = k.Name
 	}
 	for _, a := range m.allocs {
 		if !a.touched {
 			continue
 		}
-		u.Slots++
+		u.Tensors++
 		u.Unshared[a.elem] = u.Unshared[a.elem].Add(a.size)
 		for t := a.first; t <= min(a.last, m.now); t++ {
-			steps[t].Live[a.elem] = steps[t].Live[a.elem].Add(a.size)
+			calls[t].Live[a.elem] = calls[t].Live[a.elem].Add(a.size)
 		}
 	}
-	for _, s := range steps {
+	for _, s := range calls {
 		if s.Kernel != "" {
-			u.Steps = append(u.Steps, s)
+			u.Calls = append(u.Calls, s)
 		}
 	}
 	return u

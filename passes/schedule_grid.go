@@ -248,7 +248,7 @@ func part(d ir.Dim, n int) ir.Dim {
 	var sum ir.Dim
 	for _, t := range d.Terms() {
 		t.Coef = max(1, t.Coef/n)
-		sum = sum.Add(monomial(t))
+		sum = sum.Add(t.Dim())
 	}
 	return sum
 }

@@ -126,16 +126,14 @@ func (s *scheduler) entry(name string, e *ir.Entry, sig *loop.Entry, t *loop.Tra
 	if err := s.function(mem, f, proc, camel(name), nil, params, dest); err != nil {
 		return err
 	}
-	need := mem.arena()
-	s.uses = append(s.uses, mem.use(proc.Name, need))
+	if err := mem.arena(proc); err != nil {
+		return err
+	}
+	s.uses = append(s.uses, mem.use(proc))
 	for i := len(mem.procs) - 1; i >= 0; i-- {
 		p := mem.procs[i]
-		p.Arena = need
 		p.Dims = procDims(p)
 		s.out.Procs = append(s.out.Procs, p)
-	}
-	for k, n := range need {
-		s.out.Arena[k] = upper(s.out.Arena[k], n)
 	}
 	sig.Proc, sig.FLOPs, sig.Prepared = proc, procFLOPs(proc), s.partsOf(e)
 	return nil
@@ -212,6 +210,9 @@ func procDims(p *loop.Proc) []string {
 		for _, d := range ds {
 			out = append(out, d.Syms()...)
 		}
+	}
+	for _, s := range p.Slots {
+		add(s.Size)
 	}
 	for _, s := range p.Steps {
 		switch s := s.(type) {

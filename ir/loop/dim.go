@@ -356,6 +356,19 @@ func (d Dim) Terms() []DimTerm {
 	return out
 }
 
+// Dim is t as a Dim.
+func (t DimTerm) Dim() Dim {
+	d := N(t.Coef)
+	for _, f := range t.Factors {
+		if f.Sym != "" {
+			d = d.Mul(Sym(f.Sym))
+		} else {
+			d = d.Mul(f.Num.FloorDiv(f.Den))
+		}
+	}
+	return d
+}
+
 // String prints d so that ParseDim reads it back, e.g. "3*B*T+1". Positive
 // terms come first, the constant last.
 func (d Dim) String() string {

@@ -250,6 +250,9 @@ func (r Ref) String() string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s.%s[", name, r.Elem)
+	if r.Slot > 0 {
+		fmt.Fprintf(&b, "slot %d + ", r.Slot)
+	}
 	for _, t := range r.Stride {
 		fmt.Fprintf(&b, "%s*%s + ", group(t.Coef), t.Var)
 	}
@@ -261,7 +264,6 @@ func (r Ref) String() string {
 // lmc dump shows of the last stage.
 func (p *Program) String() string {
 	q := &printer{}
-	arena(q, p.Arena)
 	nested := map[*Proc]bool{}
 	for _, c := range p.Procs {
 		for _, s := range c.Steps {
@@ -289,11 +291,16 @@ func (p *Proc) String() string {
 	return q.b.String()
 }
 
-func arena(p *printer, sizes [3]Dim) {
-	for e, d := range sizes {
-		if !d.Is(0) {
-			p.line("arena %s[%s]", Elem(e), d)
+// arena prints what c needs, or its slots: type, size, and the calls from which to
+// which it is needed.
+func (p *printer) arena(c *Proc) {
+	for e, n := range c.Arena {
+		if n > 0 {
+			p.line("arena %s[%d]", Elem(e), n)
 		}
+	}
+	for i, s := range c.Slots {
+		p.line("slot %d %s[%s] %d..%d", i+1, s.Elem, s.Size, s.First, s.Last)
 	}
 }
 
@@ -306,7 +313,7 @@ func (p *printer) proc(c *Proc) {
 	}
 	p.line("proc %s(%s) {", c.Name, strings.Join(append(append([]string(nil), c.Dims...), c.Vars...), ", "))
 	p.depth++
-	arena(p, c.Arena)
+	p.arena(c)
 	p.steps(c)
 	p.depth--
 	p.line("}")

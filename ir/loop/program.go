@@ -1,23 +1,68 @@
 package loop
 
+import (
+	"fmt"
+
+	"github.com/lmc-lang/lmc/runtime"
+)
+
 // A Program is everything that codegen prints: the public signature, the
 // kernels, and the procedures that call them over planned memory.
 type Program struct {
 	API     *API
 	Kernels []*Kernel // in the order of first use; equal kernels are one
 	Procs   []*Proc   // bodies of loops before the procedures that call them
-	Arena   [3]Dim    // elements of the session's arena, by Elem (F32, I32, Bool); the largest over all procedures
 }
 
 // A Proc is a straight list of kernel calls and loops: one entry point of the
 // model, or the body of a loop.
+//
+// Where all sizes are known, its memory is planned when the model is compiled:
+// Arena says how much it needs. Otherwise Slots has the tensors in its arena, and
+// whoever runs it plans them by runtime.Plan when sizes are known. A body has
+// neither: it works in the memory of the entry point.
 type Proc struct {
 	Name  string   // from the model's own names, e.g. lossBlocks
 	Doc   string   // one line
 	Dims  []string // symbols its offsets, extents and kernels need, in order
 	Vars  []string // counters of the enclosing loops, outermost first
 	Steps []Step
-	Arena [3]Dim // what this procedure needs, loops included
+	Arena [3]int // elements that this procedure needs, by Elem (F32, I32, Bool), loops included
+	Slots []Slot
+}
+
+// A Slot is a tensor in the arena of a procedure whose place depends on sizes.
+type Slot struct {
+	Elem        Elem
+	Size        Dim
+	First, Last int // calls that need it; time passes from call to call
+}
+
+// Plan plans the arena of the entry point p for the given sizes.
+func (p *Proc) Plan(dims map[string]int) (*runtime.Plan, error) {
+	if len(p.Slots) == 0 {
+		return &runtime.Plan{Need: p.Arena}, nil
+	}
+	var sizes []int
+	for _, s := range p.Slots {
+		n, err := s.Size.Eval(dims)
+		if err != nil {
+			return nil, fmt.Errorf("proc %s: arena: %w", p.Name, err)
+		}
+		sizes = append(sizes, n)
+	}
+	plan := &runtime.Plan{}
+	plan.Place(p.Lives(), sizes...)
+	return plan, nil
+}
+
+// Lives are the slots of p as the runtime plans them.
+func (p *Proc) Lives() []runtime.Slot {
+	var out []runtime.Slot
+	for _, s := range p.Slots {
+		out = append(out, runtime.Slot{Elem: int(s.Elem), First: s.First, Last: s.Last})
+	}
+	return out
 }
 
 // A Step is *Call or *Loop.
@@ -68,11 +113,12 @@ func (s Space) String() string {
 }
 
 // A Ref is a run of memory: Len elements from Off, plus Coef times the loop
-// counters.
+// counters, plus the place of the slot if it is in one.
 type Ref struct {
 	Space  Space
 	Elem   Elem
 	Name   string // for Arg, Result, ConstTable and Prepared
+	Slot   int    // in Arena: 1 for the first of the entry point's Slots; 0 for none
 	Off    Dim
 	Stride []StrideTerm
 	Len    Dim

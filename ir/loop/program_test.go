@@ -9,8 +9,8 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// layers is y = (x+1) run L times through the arena, with one slot of 16 for
-// each layer and a scratch slot before them.
+// layers is y = (x+1) run L times through the arena, with one part of 16 for
+// each layer and scratch before them; there is room for 3.
 func layers() *loop.Program {
 	inc := must(loop.ParseKernel(`
 kernel inc {
@@ -36,22 +36,21 @@ kernel keep {
     store y[%i.0] %3
   }
 }`))
-	slot := func(off int) loop.Ref {
+	part := func(off int) loop.Ref {
 		return loop.Ref{Space: loop.Arena, Elem: loop.F32, Off: loop.N(off), Len: loop.N(16)}
 	}
-	stacked := slot(16)
+	stacked := part(16)
 	stacked.Stride = []loop.StrideTerm{{Var: "l", Coef: loop.N(16)}}
-	arena := [3]loop.Dim{loop.Sym("L").AddN(1).MulN(16)}
-	body := &loop.Proc{Name: "layer", Dims: []string{"L"}, Vars: []string{"l"}, Arena: arena, Steps: []loop.Step{
-		&loop.Call{Kernel: inc, Args: []loop.Ref{slot(0), slot(0)}},
-		&loop.Call{Kernel: copyK, Args: []loop.Ref{slot(0), stacked}, Ints: []loop.IntRef{{Var: "l"}}},
+	body := &loop.Proc{Name: "layer", Dims: []string{"L"}, Vars: []string{"l"}, Steps: []loop.Step{
+		&loop.Call{Kernel: inc, Args: []loop.Ref{part(0), part(0)}},
+		&loop.Call{Kernel: copyK, Args: []loop.Ref{part(0), stacked}, Ints: []loop.IntRef{{Var: "l"}}},
 	}}
 	x := loop.Ref{Space: loop.Arg, Elem: loop.F32, Name: "x", Len: loop.N(16)}
 	y := loop.Ref{Space: loop.Result, Elem: loop.F32, Name: "y", Len: loop.N(16)}
-	last := slot(0)
+	last := part(0)
 	last.Off = loop.Sym("L").MulN(16)
-	forward := &loop.Proc{Name: "forward", Doc: "L times", Dims: []string{"L"}, Arena: arena, Steps: []loop.Step{
-		&loop.Call{Kernel: inc, Args: []loop.Ref{x, slot(0)}},
+	forward := &loop.Proc{Name: "forward", Doc: "L times", Dims: []string{"L"}, Arena: [3]int{64}, Steps: []loop.Step{
+		&loop.Call{Kernel: inc, Args: []loop.Ref{x, part(0)}},
 		&loop.Loop{Var: "l", N: loop.Sym("L"), Body: body},
 		&loop.Call{Kernel: inc, Args: []loop.Ref{last, y}},
 	}}
@@ -60,7 +59,27 @@ kernel keep {
 		Args:    []loop.Param{{Name: "x", Shape: []loop.Dim{loop.N(16)}}},
 		Results: []loop.Param{{Name: "y", Shape: []loop.Dim{loop.N(16)}}},
 	}}}
-	return &loop.Program{API: api, Kernels: []*loop.Kernel{inc, copyK}, Procs: []*loop.Proc{body, forward}, Arena: arena}
+	return &loop.Program{API: api, Kernels: []*loop.Kernel{inc, copyK}, Procs: []*loop.Proc{body, forward}}
+}
+
+// inSlots is layers with memory that is planned when the number of layers is
+// known.
+func inSlots() *loop.Program {
+	p := layers()
+	body, forward := p.Procs[0], p.Procs[1]
+	forward.Arena = [3]int{}
+	forward.Slots = []loop.Slot{{Size: loop.N(16), Last: 2}, {Size: loop.Sym("L").MulN(16), First: 1, Last: 3}}
+	for _, s := range []loop.Step{body.Steps[0], body.Steps[1], forward.Steps[0], forward.Steps[2]} {
+		for i := range s.(*loop.Call).Args {
+			if r := &s.(*loop.Call).Args[i]; r.Space == loop.Arena {
+				r.Slot = 1
+				if !r.Off.Is(0) {
+					r.Slot, r.Off = 2, r.Off.AddN(-16)
+				}
+			}
+		}
+	}
+	return p
 }
 
 func must(k *loop.Kernel, err error) *loop.Kernel {
@@ -71,7 +90,12 @@ func must(k *loop.Kernel, err error) *loop.Kernel {
 }
 
 func TestRunProc(t *testing.T) {
-	p := layers()
+	for _, p := range []*loop.Program{layers(), inSlots()} {
+		testRunProc(t, p)
+	}
+}
+
+func testRunProc(t *testing.T, p *loop.Program) {
 	dims := map[string]int{"L": 3}
 	require.NoError(t, p.Verify(dims))
 	y := make([]float32, 16)
@@ -132,13 +156,12 @@ func TestProgramVerify(t *testing.T) {
 		"symbol":       {"the size L is not in Dims of proc forward", func(p *loop.Program) { p.Procs[1].Dims = nil }},
 		"counter":      {"not in its Vars", func(p *loop.Program) { p.Procs[0].Vars = nil }},
 		"no loop":      {"there is no loop over k here", func(p *loop.Program) { call(p, 0, 1).Ints[0].Var = "k" }},
-		"arena":        {"needs 64 elements of arena f32, the program has 48", func(p *loop.Program) { p.Arena[0] = loop.N(48) }},
-		"body arena": {"the body needs 64 elements of arena f32, proc forward has 48", func(p *loop.Program) {
-			p.Procs[1].Arena[0] = loop.N(48)
-		}},
+		"arena":        {"is outside of arena.f32, which has 48 elements", func(p *loop.Program) { p.Procs[1].Arena[0] = 48 }},
+		"body arena":   {"the body has an arena of its own", func(p *loop.Program) { p.Procs[0].Arena[0] = 48 }},
+		"no slots":     {"there is no such slot", func(p *loop.Program) { call(p, 0, 0).Args[0].Slot = 1 }},
 		"clobbered": {"part of it was overwritten by", func(p *loop.Program) {
 			half := loop.Ref{Space: loop.Arena, Off: loop.N(48), Len: loop.N(32)}
-			p.Arena[0], p.Procs[1].Arena[0] = loop.N(96), loop.N(96)
+			p.Procs[1].Arena[0] = 96
 			k := must(loop.ParseKernel("kernel fill {\nout y f32[32]\n}\n"))
 			p.Kernels = append(p.Kernels, k)
 			half.Off = loop.N(48)
@@ -168,13 +191,47 @@ func TestProgramVerify(t *testing.T) {
 	}
 }
 
+// TestSlotsVerify is TestProgramVerify for slots.
+func TestSlotsVerify(t *testing.T) {
+	for name, c := range map[string]struct {
+		want string
+		f    func(forward *loop.Proc, inc *loop.Call)
+	}{
+		"fine":          {"", func(*loop.Proc, *loop.Call) {}},
+		"outside":       {"is outside of the slot, 16 elements of f32", func(_ *loop.Proc, inc *loop.Call) { inc.Args[1].Off = loop.N(16) }},
+		"no such slot":  {"there is no such slot", func(_ *loop.Proc, inc *loop.Call) { inc.Args[1].Slot = 3 }},
+		"not in a slot": {"the slot is not said", func(_ *loop.Proc, inc *loop.Call) { inc.Args[1].Slot = 0 }},
+		"another type":  {"is outside of the slot, 16 elements of i32", func(forward *loop.Proc, _ *loop.Call) { forward.Slots[0].Elem = loop.I32 }},
+		"too short":     {"overlap", func(forward *loop.Proc, _ *loop.Call) { forward.Slots[0].Last = 0 }},
+		"symbol":        {"the size M is not in Dims of proc forward", func(forward *loop.Proc, _ *loop.Call) { forward.Slots[0].Size = loop.Sym("M") }},
+	} {
+		p := inSlots()
+		c.f(p.Procs[1], p.Procs[1].Steps[0].(*loop.Call))
+		for _, layers := range []int{1, 3} {
+			err := p.Verify(map[string]int{"L": layers})
+			if c.want == "" {
+				assert.NoError(t, err, name)
+			} else if assert.Error(t, err, name) {
+				assert.Contains(t, err.Error(), c.want, name)
+			}
+		}
+	}
+}
+
 func TestProgramPrints(t *testing.T) {
 	text := layers().String()
 	for _, want := range []string{
-		"arena f32[16*L+16]\n", "// L times\nproc forward(L) {",
+		"  arena f32[64]\n", "// L times\nproc forward(L) {",
 		"  call inc arg(x).f32[0 : 16] -> arena.f32[0 : 16]\n",
 		"  loop l up L { // layer\n    call inc arena.f32[0 : 16] -> arena.f32[0 : 16]\n    call keep arena.f32[0 : 16] -> arena.f32[16*l + 16 : 16] l\n  }\n",
 		"kernel inc {",
+	} {
+		assert.Contains(t, text, want)
+	}
+	text = inSlots().String()
+	for _, want := range []string{
+		"  slot 1 f32[16] 0..2\n  slot 2 f32[16*L] 1..3\n",
+		"    call keep arena.f32[slot 1 + 0 : 16] -> arena.f32[slot 2 + 16*l + 0 : 16] l\n",
 	} {
 		assert.Contains(t, text, want)
 	}

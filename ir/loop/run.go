@@ -31,6 +31,7 @@ type Memory struct {
 	Poison bool
 
 	compiled map[*Kernel]*Interp
+	slots    []int // where those of the procedure are
 }
 
 // RunProc interprets the steps of p on m: the oracle for whole programs. An
@@ -43,11 +44,12 @@ func RunProc(p *Proc, m *Memory) error {
 	if m.compiled == nil {
 		m.compiled = map[*Kernel]*Interp{}
 	}
-	for e, d := range p.Arena {
-		n, err := d.Eval(m.Dims)
-		if err != nil {
-			return fmt.Errorf("proc %s: arena: %w", p.Name, err)
-		}
+	plan, err := p.Plan(m.Dims)
+	if err != nil {
+		return err
+	}
+	m.slots = plan.At
+	for e, n := range plan.Need {
 		at := Place{Space: Arena, Elem: Elem(e)}
 		if m.Mem[at] == nil && n > 0 {
 			m.Mem[at] = NewMem(Elem(e), n, m.Wide)
@@ -151,10 +153,17 @@ func (m *Memory) loop(s *Loop, vars map[string]int) error {
 	return nil
 }
 
-// span is the range of elements that r stands for.
-func (r Ref) span(dims, vars map[string]int) (lo, n int, err error) {
+// span is the range of elements that r stands for, with slots at the places
+// given.
+func (r Ref) span(dims, vars map[string]int, slots []int) (lo, n int, err error) {
 	if lo, err = r.Off.Eval(dims); err != nil {
 		return
+	}
+	if r.Slot > 0 {
+		if r.Slot > len(slots) {
+			return 0, 0, fmt.Errorf("%s: there is no such slot", r)
+		}
+		lo += slots[r.Slot-1]
 	}
 	if n, err = r.Len.Eval(dims); err != nil {
 		return
@@ -174,7 +183,7 @@ func (r Ref) span(dims, vars map[string]int) (lo, n int, err error) {
 }
 
 func (m *Memory) slice(r Ref, vars map[string]int) (Mem, error) {
-	lo, n, err := r.span(m.Dims, vars)
+	lo, n, err := r.span(m.Dims, vars, m.slots)
 	if err != nil {
 		return nil, err
 	}

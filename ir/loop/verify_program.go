@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/lmc-lang/lmc/runtime"
 )
 
 // ArenaAlign is the alignment of arena slots, in bytes, where offsets are constant.
@@ -22,8 +24,7 @@ const ArenaAlign = 64
 //     walks through is a tensor without gaps, so its strides need not be;
 //   - arena memory is written before it is read, and what is read has not been
 //     partly overwritten by something that straddles its bounds;
-//   - the arena of a procedure has room for those of its loops, and the
-//     program's for those of all procedures.
+//   - a Ref into a slot stays in it.
 func (p *Program) Verify(dims map[string]int) error {
 	v := &programVerifier{p: p, dims: dims, kernels: map[*Kernel]bool{}}
 	for _, k := range p.Kernels {
@@ -71,6 +72,7 @@ type programVerifier struct {
 
 	// While a procedure is checked:
 	proc0   *Proc
+	plan    *runtime.Plan
 	written map[Place]*runs
 	vars    map[string]int
 }
@@ -149,15 +151,14 @@ func (v *programVerifier) spaces() {
 
 func (v *programVerifier) proc(c *Proc) error {
 	v.proc0, v.written, v.vars = c, map[Place]*runs{}, map[string]int{}
-	for e, d := range c.Arena {
-		n, err := d.Eval(v.dims)
-		all, err2 := v.p.Arena[e].Eval(v.dims)
-		if err != nil {
-			return fmt.Errorf("proc %s: arena: %w", c.Name, err)
+	for _, s := range c.Slots {
+		if err := v.declared(c, "arena", s.Size); err != nil {
+			return err
 		}
-		if err2 == nil && n > all {
-			return fmt.Errorf("proc %s: needs %d elements of arena %s, the program has %d", c.Name, n, Elem(e), all)
-		}
+	}
+	var err error
+	if v.plan, err = c.Plan(v.dims); err != nil {
+		return err
 	}
 	return v.steps(c)
 }
@@ -204,15 +205,8 @@ func (v *programVerifier) loop(c *Proc, s *Loop) error {
 	if _, ok := v.vars[s.Var]; ok {
 		return fmt.Errorf("a loop over %s is around it already", s.Var)
 	}
-	for e, d := range s.Body.Arena {
-		in, err := d.Eval(v.dims)
-		out, err2 := c.Arena[e].Eval(v.dims)
-		if err := errors.Join(err, err2); err != nil {
-			return err
-		}
-		if in > out {
-			return fmt.Errorf("the body needs %d elements of arena %s, proc %s has %d", in, Elem(e), c.Name, out)
-		}
+	if s.Body.Arena != [3]int{} || s.Body.Slots != nil {
+		return fmt.Errorf("the body has an arena of its own")
 	}
 	n, err := s.N.Eval(v.dims)
 	before := v.written
@@ -257,7 +251,7 @@ func (v *programVerifier) place(c *Proc, r Ref) (at Place, lo, hi int, err error
 	if err = v.declared(c, r.String(), ds...); err != nil {
 		return
 	}
-	lo, n, err := r.span(v.dims, v.vars)
+	lo, n, err := r.span(v.dims, v.vars, v.plan.At)
 	hi = lo + n
 	if err != nil {
 		return
@@ -265,7 +259,17 @@ func (v *programVerifier) place(c *Proc, r Ref) (at Place, lo, hi int, err error
 	size, known := 0, true
 	switch r.Space {
 	case Arena:
-		size, err = v.proc0.Arena[min(r.Elem, Bool)].Eval(v.dims)
+		size = v.plan.Need[min(r.Elem, Bool)]
+		if len(v.plan.At) > 0 && r.Slot == 0 {
+			return at, 0, 0, fmt.Errorf("%s: the slot is not said", r)
+		}
+		if r.Slot > 0 {
+			s, from := v.proc0.Slots[r.Slot-1], v.plan.At[r.Slot-1]
+			room, err := s.Size.Eval(v.dims)
+			if err != nil || r.Elem != s.Elem || lo < from || hi > from+room {
+				return at, 0, 0, fmt.Errorf("%s: [%d:%d] is outside of the slot, %d elements of %s from %d on", r, lo, hi, room, s.Elem, from)
+			}
+		}
 		bytes := 4
 		if r.Elem == Bool {
 			bytes = 1

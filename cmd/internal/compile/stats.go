@@ -24,15 +24,11 @@ func (m *Model) Summary(files []codegen.File) []string {
 			params += w.Len()
 		}
 	}
-	width := 4
-	if api.Float64 {
-		width = 8
-	}
 	head := fmt.Sprintf("%s: %s parameters", api.Model, Count(params))
 	if states > 0 {
 		head += fmt.Sprintf(" and %s states", Count(states))
 	}
-	out := []string{fmt.Sprintf("%s (%s), arena %s", head, Bytes((params+states)*width), m.arena(width))}
+	out := []string{fmt.Sprintf("%s (%s), arena %s", head, Bytes((params+states)*m.width()), m.arena())}
 	for _, t := range api.Trainers {
 		if !t.Loss.FLOPs.Is(0) {
 			out = append(out, fmt.Sprintf("%s: %s FLOPs a step", t.Name, flops(t.Loss.FLOPs)))
@@ -47,16 +43,16 @@ func (m *Model) Summary(files []codegen.File) []string {
 	return out
 }
 
-// arena is the scratch memory of a session: a size, or a formula in the dims.
-func (m *Model) arena(width int) string {
-	var total loop.Dim
-	for e, n := range m.Program.Arena {
-		total = total.Add(n.MulN([...]int{loop.F32: width, loop.I32: 4, loop.Bool: 1}[loop.Elem(e)]))
+// arena is the scratch memory of a session or trainer.
+func (m *Model) arena() string {
+	most, open := 0, ""
+	for _, p := range m.Program.Procs {
+		most = max(most, arena(p, m.width()))
+		if p.Slots != nil {
+			open = fmt.Sprintf(" (open sizes are %d)", openSize)
+		}
 	}
-	if n, ok := total.Const(); ok {
-		return Bytes(n)
-	}
-	return total.String() + " B"
+	return Bytes(most) + open
 }
 
 // flops is a number of operations: rounded, or a formula in the dims.
@@ -100,16 +96,12 @@ func scaled(x, base float64, units []string) string {
 func (m *Model) Stats(w io.Writer, files []codegen.File) {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	api := m.Program.API
-	fmt.Fprintln(tw, "function\tFLOPs\tkernel calls\tarena (f32, i32, bool)")
+	fmt.Fprintln(tw, "function\tFLOPs\tkernel calls")
 	row := func(name string, p *loop.Proc, d loop.Dim) {
 		if p == nil {
 			return
 		}
-		var arena []string
-		for _, n := range p.Arena {
-			arena = append(arena, n.String())
-		}
-		fmt.Fprintf(tw, "%s\t%s\t%d\t%s\n", name, flops(d), calls(p), strings.Join(arena, ", "))
+		fmt.Fprintf(tw, "%s\t%s\t%d\n", name, flops(d), calls(p))
 	}
 	for _, e := range api.Entries {
 		row(e.Name, e.Proc, e.FLOPs)

@@ -57,7 +57,9 @@ func KernelPath() string { return runtime.ChooseTarget("portable") }
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
 // has seen calls of these sizes.
 func ArenaBytes(N int) int {
-	return 8 * N
+	var mem memory
+	mem.planStepLoss(N)
+	return mem.stepLossPlan.Bytes(4)
 }
 
 // FLOPsPredict is the number of floating-point operations of Predict.

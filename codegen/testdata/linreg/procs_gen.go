@@ -2,6 +2,8 @@
 
 package linreg
 
+import "github.com/lmc-lang/lmc/runtime"
+
 // predict computes Predict.
 func (m *memory) predict(N int, x, out []float32) {
 	m.predictGrid(x, m.weights[:10:10], m.weights[10:11:11], out, N)
@@ -9,9 +11,24 @@ func (m *memory) predict(N int, x, out []float32) {
 
 // stepLoss computes the loss of Step and its gradients.
 func (m *memory) stepLoss(N int, x, y, loss []float32) {
-	m.predictGrid(x, m.weights[:10:10], m.weights[10:11:11], span(m.floats, 0, N), N)
-	mse(span(m.floats, 0, N), y, loss, span(m.floats, N, N), N)
-	gradient(x, span(m.floats, N, N), m.grads[:10:10], m.grads[10:11:11], N)
+	m.predictGrid(x, m.weights[:10:10], m.weights[10:11:11], span(m.floats, m.stepLossPlan.At[0], N),
+		N)
+	mse(span(m.floats, m.stepLossPlan.At[0], N), y, loss, span(m.floats, m.stepLossPlan.At[1], N), N)
+	gradient(x, span(m.floats, m.stepLossPlan.At[1], N), m.grads[:10:10], m.grads[10:11:11], N)
+}
+
+// stepLossSlots are the tensors of stepLoss in scratch memory.
+var stepLossSlots = []runtime.Slot{
+	{First: 1, Last: 2},
+	{First: 2, Last: 3},
+}
+
+// planStepLoss finds places for them.
+func (m *memory) planStepLoss(N int) {
+	m.stepLossPlan.Place(stepLossSlots,
+		N,
+		N,
+	)
 }
 
 // stepApply updates the weights.

@@ -142,7 +142,8 @@ func (s *Step) evaluate(fn string, grads []float32, x runtime.Tensor2[float32], 
 	if err = runtime.CheckShape(modelName, fn, "y", "f32[N]", []int{len(y)}, len(y), N); err != nil {
 		return out, err
 	}
-	s.m.grow(2 * N)
+	s.m.planStepLoss(N)
+	s.m.grow(s.m.stepLossPlan.Need[0])
 	s.m.grads = grads
 	s.m.stepLoss(N, x.Data, y, s.m.floatSlots[0:1:1])
 	out.Loss = s.m.floatSlots[0]

@@ -18,6 +18,9 @@ type memory struct {
 	flagSlots   [1]bool      // scalar arguments and results
 	floatCopies [1][]float32 // of arguments that share memory with a result
 
+	// Where the slots of functions are in scratch memory.
+	logitsPlan runtime.Plan
+
 	// Parallel loops, kept here so that starting one allocates nothing.
 	embedTask embedTask
 }

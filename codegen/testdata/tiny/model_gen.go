@@ -68,7 +68,9 @@ func KernelPath() string { return runtime.ChooseTarget("portable") }
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
 // has seen calls of these sizes.
 func ArenaBytes(B, T int) int {
-	return 16 * B * T
+	var mem memory
+	mem.planLogits(B, T)
+	return mem.logitsPlan.Bytes(4)
 }
 
 // FLOPsLogits is the number of floating-point operations of Logits.

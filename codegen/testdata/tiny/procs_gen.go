@@ -2,19 +2,34 @@
 
 package tiny
 
+import "github.com/lmc-lang/lmc/runtime"
+
 // logitsBlocks runs one block.
 func (m *memory) logitsBlocks(B, T, l int) {
-	block(span(m.floats, 0, 4*B*T), span(m.weights, 20+l*4, 4), span(m.floats, 0, 4*B*T), B,
-		T, l)
+	block(span(m.floats, m.logitsPlan.At[0], 4*B*T), span(m.weights, 20+l*4, 4),
+		span(m.floats, m.logitsPlan.At[0], 4*B*T), B, T, l)
 }
 
 // logits computes Logits.
 func (m *memory) logits(B, T int, ids []int32, z []float32) {
-	m.embed(ids, m.weights[:20:20], tablePos[:32:32], span(m.floats, 0, 4*B*T), B, T)
+	m.embed(ids, m.weights[:20:20], tablePos[:32:32], span(m.floats, m.logitsPlan.At[0], 4*B*T), B,
+		T)
 	for l := range 3 {
 		m.logitsBlocks(B, T, l)
 	}
-	head(span(m.floats, 0, 4*B*T), m.weights[:20:20], z, B, T)
+	head(span(m.floats, m.logitsPlan.At[0], 4*B*T), m.weights[:20:20], z, B, T)
+}
+
+// logitsSlots are the tensors of logits in scratch memory.
+var logitsSlots = []runtime.Slot{
+	{First: 1, Last: 3},
+}
+
+// planLogits finds places for them.
+func (m *memory) planLogits(B, T int) {
+	m.logitsPlan.Place(logitsSlots,
+		4*B*T,
+	)
 }
 
 // decodeBlocks fills the cache of one block.

@@ -92,7 +92,8 @@ func (s *Session) Logits(dst []float32, ids runtime.Tensor2[int32]) (out runtime
 	if err = runtime.CheckIndex(modelName, "Logits", "ids", ids.Data, ids.Shape[:], 5); err != nil {
 		return out, err
 	}
-	s.m.grow(4 * B * T)
+	s.m.planLogits(B, T)
+	s.m.grow(s.m.logitsPlan.Need[0])
 	outData := runtime.Resize(dst, 5*B*T)
 	s.m.logits(B, T, ids.Data, outData)
 	return runtime.Tensor3[float32]{Data: outData, Shape: [3]int{B, T, 5}}, nil
