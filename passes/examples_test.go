@@ -10,6 +10,7 @@ import (
 	"github.com/lmc-lang/lmc/dsl"
 	"github.com/lmc-lang/lmc/dsl/check"
 	"github.com/lmc-lang/lmc/ir"
+	"github.com/lmc-lang/lmc/ir/loop"
 	"github.com/lmc-lang/lmc/passes"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -186,9 +187,46 @@ func TestNoScoresInMemory(t *testing.T) {
 		out, err := passes.Lower(p)
 		require.NoError(t, err)
 		for _, proc := range out.Procs {
-			for _, n := range proc.Arena {
-				assert.NotRegexp(t, scores, n.String(), "%s %s: %s", c.file, c.model, proc.Name)
+			for _, s := range proc.Slots {
+				assert.NotRegexp(t, scores, s.Size.String(), "%s %s: %s", c.file, c.model, proc.Name)
 			}
 		}
+	}
+}
+
+// TestOpenSizes: a step of sizes that are not known when it is compiled takes as
+// much memory as one of sizes that are, within 5 % for what knowing them does to
+// kernels.
+func TestOpenSizes(t *testing.T) {
+	sizes := map[string]int{"B": 6, "T": 24, "S": 9}
+	for _, name := range []string{"chargpt", "cnn", "gpt2", "mlp", "rnnlm", "transformer", "vae", "wavenet"} {
+		text, err := os.ReadFile("../examples/" + name + ".lm")
+		require.NoError(t, err)
+		file, diags := dsl.Parse(name+".lm", text)
+		require.False(t, diags.HasErrors(), "%v", diags)
+		lower := func(dims []check.DimOption) *loop.Program {
+			m, diags := check.Check([]*dsl.File{file}, check.Options{Dims: dims})
+			require.False(t, diags.HasErrors(), "%v", diags)
+			p, err := passes.Run(m, passes.Options{})
+			require.NoError(t, err)
+			out, err := passes.Lower(p)
+			require.NoError(t, err)
+			return out
+		}
+		open := lower(nil)
+		loss := open.API.Trainers[0].Loss
+		var dims []check.DimOption
+		for _, b := range loss.Dims {
+			require.NotZero(t, sizes[b.Sym], "%s: %s", name, b.Sym)
+			dims = append(dims, check.DimOption{Name: b.Sym, Rel: "=", N: sizes[b.Sym]})
+		}
+		require.NotEmpty(t, loss.Proc.Slots, name)
+		closed := lower(dims)
+		have, err := loss.Proc.Plan(sizes)
+		require.NoError(t, err)
+		want, err := closed.API.Trainers[0].Loss.Proc.Plan(nil)
+		require.NoError(t, err)
+		t.Logf("%s: %d bytes, %d where sizes are known", name, have.Bytes(4), want.Bytes(4))
+		assert.Less(t, float64(have.Bytes(4)), 1.05*float64(want.Bytes(4)), name)
 	}
 }

@@ -16,6 +16,11 @@ type memory struct {
 	floatSlots  [1]float32      // scalar arguments and results
 	floatCopies [1][]float32    // of arguments that share memory with a result
 
+	// Where the slots of functions are in scratch memory.
+	predictPlan runtime.Plan
+	lossPlan    runtime.Plan
+	stepPlan    runtime.Plan
+
 	// Parallel loops, kept here so that starting one allocates nothing.
 	predictHiddenDotTask predictHiddenDotTask
 	predictOutDotTask    predictOutDotTask

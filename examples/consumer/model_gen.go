@@ -60,7 +60,11 @@ func KernelPath() string { return runtime.ChooseTarget(kernelPaths()...) }
 // ArenaBytes is the size of the scratch memory of a session or a trainer that
 // has seen calls of these sizes.
 func ArenaBytes(B int) int {
-	return 68 * B
+	var mem memory
+	mem.planPredict(B)
+	mem.planLoss(B)
+	mem.planStep(B)
+	return max(mem.predictPlan.Bytes(4), mem.lossPlan.Bytes(4), mem.stepPlan.Bytes(4))
 }
 
 // FLOPsPredict is the number of floating-point operations of Predict.

@@ -2,33 +2,83 @@
 
 package xor
 
+import "github.com/lmc-lang/lmc/runtime"
+
 // predict is the probability that just one of the bits is set.
 func (m *memory) predict(B int, x, out []float32) {
-	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.predictOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], out, B)
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24],
+		span(m.floats, m.predictPlan.At[0], 8*B), B)
+	m.predictOutDot(span(m.floats, m.predictPlan.At[0], 8*B), m.weights[24:32:32],
+		m.weights[32:33:33], out, B)
+}
+
+// predictSlots are the tensors of predict in scratch memory.
+var predictSlots = []runtime.Slot{
+	{First: 1, Last: 2},
+}
+
+// planPredict finds places for them.
+func (m *memory) planPredict(B int) {
+	m.predictPlan.Place(predictSlots,
+		8*B,
+	)
 }
 
 // loss is the mean binary cross entropy of the right answers y.
 func (m *memory) loss(B int, x, y, out []float32) {
-	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.lossOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y,
-		span(m.floats, 8*B, B), B)
-	m.kernels.lossSum(span(m.floats, 8*B, B), out, B)
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24],
+		span(m.floats, m.lossPlan.At[0], 8*B), B)
+	m.lossOutDot(span(m.floats, m.lossPlan.At[0], 8*B), m.weights[24:32:32], m.weights[32:33:33],
+		y, span(m.floats, m.lossPlan.At[1], B), B)
+	m.kernels.lossSum(span(m.floats, m.lossPlan.At[1], B), out, B)
+}
+
+// lossSlots are the tensors of loss in scratch memory.
+var lossSlots = []runtime.Slot{
+	{First: 1, Last: 2},
+	{First: 2, Last: 3},
+}
+
+// planLoss finds places for them.
+func (m *memory) planLoss(B int) {
+	m.lossPlan.Place(lossSlots,
+		8*B,
+		B,
+	)
 }
 
 // step: the loss and its gradients.
 func (m *memory) step(B int, x, y, out []float32) {
-	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24], span(m.floats, 0, 8*B), B)
-	m.stepOutDot(span(m.floats, 0, 8*B), m.weights[24:32:32], m.weights[32:33:33], y,
-		span(m.floats, 8*B, B), span(m.floats, 16*B, B), B)
-	m.kernels.lossSum(span(m.floats, 8*B, B), out, B)
-	m.kernels.stepOutSum(span(m.floats, 16*B, B), m.grads[32:33:33], B)
-	m.stepOutDot2(span(m.floats, 16*B, B), m.weights[24:32:32], span(m.floats, 0, 8*B),
-		span(m.floats, 8*B, 8*B), B)
-	m.kernels.stepOutDot3(span(m.floats, 16*B, B), span(m.floats, 0, 8*B), m.grads[24:32:32], B,
-		0, 1)
-	m.stepHiddenSum(span(m.floats, 8*B, 8*B), m.grads[16:24:24], B)
-	m.stepHiddenDot(span(m.floats, 8*B, 8*B), x, m.grads[:16:16], B)
+	m.predictHiddenDot(x, m.weights[:16:16], m.weights[16:24:24],
+		span(m.floats, m.stepPlan.At[0], 8*B), B)
+	m.stepOutDot(span(m.floats, m.stepPlan.At[0], 8*B), m.weights[24:32:32], m.weights[32:33:33],
+		y, span(m.floats, m.stepPlan.At[1], B), span(m.floats, m.stepPlan.At[2], B), B)
+	m.kernels.lossSum(span(m.floats, m.stepPlan.At[1], B), out, B)
+	m.kernels.stepOutSum(span(m.floats, m.stepPlan.At[2], B), m.grads[32:33:33], B)
+	m.stepOutDot2(span(m.floats, m.stepPlan.At[2], B), m.weights[24:32:32],
+		span(m.floats, m.stepPlan.At[0], 8*B), span(m.floats, m.stepPlan.At[3], 8*B), B)
+	m.kernels.stepOutDot3(span(m.floats, m.stepPlan.At[2], B), span(m.floats, m.stepPlan.At[0], 8*B),
+		m.grads[24:32:32], B, 0, 1)
+	m.stepHiddenSum(span(m.floats, m.stepPlan.At[3], 8*B), m.grads[16:24:24], B)
+	m.stepHiddenDot(span(m.floats, m.stepPlan.At[3], 8*B), x, m.grads[:16:16], B)
+}
+
+// stepSlots are the tensors of step in scratch memory.
+var stepSlots = []runtime.Slot{
+	{First: 1, Last: 6},
+	{First: 2, Last: 3},
+	{First: 2, Last: 6},
+	{First: 5, Last: 8},
+}
+
+// planStep finds places for them.
+func (m *memory) planStep(B int) {
+	m.stepPlan.Place(stepSlots,
+		8*B,
+		B,
+		B,
+		8*B,
+	)
 }
 
 // stepApply gradients to new weights.

@@ -79,7 +79,8 @@ func (s *Session) Predict(dst []float32, x runtime.Tensor2[float32]) (out []floa
 	if 1 > B {
 		return out, need("Predict", "B >= 1", runtime.DimValue{Name: "B", Value: B})
 	}
-	s.m.grow(8 * B)
+	s.m.planPredict(B)
+	s.m.grow(s.m.predictPlan.Need[0])
 	outData := runtime.Resize(dst, B)
 	xData := runtime.Apart(x.Data, &s.m.floatCopies[0], outData)
 	s.m.predict(B, xData, outData)
@@ -107,7 +108,8 @@ func (s *Session) Loss(x runtime.Tensor2[float32], y []float32) (out float32, er
 	if 1 > B {
 		return out, need("Loss", "B >= 1", runtime.DimValue{Name: "B", Value: B})
 	}
-	s.m.grow(9 * B)
+	s.m.planLoss(B)
+	s.m.grow(s.m.lossPlan.Need[0])
 	s.m.loss(B, x.Data, y, s.m.floatSlots[0:1:1])
 	return s.m.floatSlots[0], nil
 }

@@ -147,7 +147,8 @@ func (s *Step) evaluate(fn string, grads []float32, x runtime.Tensor2[float32], 
 	if 1 > B {
 		return out, need(fn, "B >= 1", runtime.DimValue{Name: "B", Value: B})
 	}
-	s.m.grow(17 * B)
+	s.m.planStep(B)
+	s.m.grow(s.m.stepPlan.Need[0])
 	s.m.grads = grads
 	s.m.step(B, x.Data, y, s.m.floatSlots[0:1:1])
 	out.Loss = s.m.floatSlots[0]
