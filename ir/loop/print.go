@@ -251,7 +251,12 @@ func (r Ref) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s.%s[", name, r.Elem)
 	if r.Slot > 0 {
-		fmt.Fprintf(&b, "slot %d + ", r.Slot)
+		fmt.Fprintf(&b, "slot %d", r.Slot)
+		if len(r.Stride) == 0 && r.Off.Is(0) {
+			fmt.Fprintf(&b, " : %s]", r.Len)
+			return b.String()
+		}
+		b.WriteString(" + ")
 	}
 	for _, t := range r.Stride {
 		fmt.Fprintf(&b, "%s*%s + ", group(t.Coef), t.Var)

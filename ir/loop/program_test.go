@@ -231,7 +231,7 @@ func TestProgramPrints(t *testing.T) {
 	text = inSlots().String()
 	for _, want := range []string{
 		"  slot 1 f32[16] 0..2\n  slot 2 f32[16*L] 1..3\n",
-		"    call keep arena.f32[slot 1 + 0 : 16] -> arena.f32[slot 2 + 16*l + 0 : 16] l\n",
+		"    call keep arena.f32[slot 1 : 16] -> arena.f32[slot 2 + 16*l + 0 : 16] l\n",
 	} {
 		assert.Contains(t, text, want)
 	}
