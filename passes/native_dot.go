@@ -73,7 +73,11 @@ func (b *kernelBuilder) nativeDot(p *plan, t *loop.Target) *loop.Kernel {
 		return nil
 	}
 	g.join()
-	if !g.addresses() || !g.pieces() {
+	if !g.addresses() {
+		return nil
+	}
+	g.orderSums()
+	if !g.pieces() {
 		return nil
 	}
 	return g.K

@@ -235,6 +235,22 @@ func (g *gemm) liesBadly() bool {
 	return row.Is(1) && alias(sum) && g.count(g.sums) >= farSums
 }
 
+// orderSums makes another summed letter the innermost one where the scalar
+// operand would lie badly else.
+func (g *gemm) orderSums() {
+	last := len(g.sums) - 1
+	if !g.contiguous(g.col) || !g.liesBadly() {
+		return
+	}
+	for i := range g.sums {
+		g.sums[i], g.sums[last] = g.sums[last], g.sums[i]
+		if !g.liesBadly() {
+			return
+		}
+		g.sums[i], g.sums[last] = g.sums[last], g.sums[i]
+	}
+}
+
 // panelsOfPiece is how many panels a piece has, and how many pieces there are:
 // several where rows are packed for all of them or where sums come in blocks,
 // all if there are many pieces, and not fewer than least.

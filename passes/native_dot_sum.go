@@ -71,13 +71,27 @@ func (g *gemm) copied(v int, mask *loop.Val) *loop.Val {
 	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
 	var x *loop.Val
 	buf, at := g.operand[g.vector].buf, g.address(g.vector)
-	if row := constant(g.stride(g.vector, g.sums[len(g.sums)-1])); mask == nil && row < unknown/aheadSums {
-		x = g.LoadAhead(buf, at, aheadSums*row)
+	if ahead := g.ahead(); mask == nil && ahead < unknown {
+		x = g.LoadAhead(buf, at, ahead)
 	} else {
 		x = g.LoadVec(buf, at, mask)
 	}
 	g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), x, nil)
 	return x
+}
+
+// ahead is how far from a row of the vector operand the one is that will be needed
+// at least aheadSums sums later, or unknown.
+func (g *gemm) ahead() int {
+	last := len(g.sums) - 1
+	n := aheadSums
+	for ; last > 0 && constant(g.extent(g.sums[last])) <= 4*aheadSums; last-- {
+		n = (n-1)/constant(g.extent(g.sums[last])) + 1
+	}
+	if row := constant(g.stride(g.vector, g.sums[last])); row < unknown/n {
+		return n * row
+	}
+	return unknown
 }
 
 // vectorAt loads vector v of the columns for the current summed letters.

@@ -57,6 +57,7 @@ func dotCases() []dotCase {
 		dotCase{"acbe,aecd->abcd", n(2, 30, 3, 40, 16), nil}, // into another layout
 		dotCase{"abcd,dae->bce", n(3, 40, 5, 7, 33), nil},    // two summed letters
 		dotCase{"abcd,abce->de", n(2, 5, 7, 20, 33), nil},    // three
+		dotCase{"adc,dab->bc", n(16, 128, 130, 9), nil},      // the sums over d a page apart
 		dotCase{"abcd,bde->ace", n(3, 2, 4, 20, 33), nil},    // rows that do not join
 		dotCase{"abc,c->ab", n(3, 5, 20), nil},               // no letter of its own: portable
 		dotCase{"a,ab->b", n(50, 70), nil},                   // no rows
