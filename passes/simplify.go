@@ -84,6 +84,7 @@ func init() {
 		{"dot(broadcast x, y) = broadcast dot(x, y)", ops.Dot, dotOfBroadcast},
 		{"dot(x, y) = x * y if nothing is summed and y has all axes", ops.Dot, dotWithoutSum},
 		{"transpose dot(x, y) = dot(x, y)", ops.Transpose, transposeOfDot},
+		{"causal_fold dot(x, w) = dot(causal_unwindow x, w) if x has the time and w the taps", ops.CausalFold, foldOfDot},
 		{"sum over axes of extent 1 = reshape", ops.Sum, sumOfOnes},
 		{"sum sum x = sum x", ops.Sum, sumOfSum},
 		{"sum broadcast x = n * x", ops.Sum, sumOfBroadcast},

@@ -145,3 +145,23 @@ func sumOfProduct(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
 	}
 	return contract(g, v.Type, c, p.Args[0], p.Args[1])
 }
+
+// foldOfDot sums over the taps of causal windows in the contraction, which then
+// writes no windows. It takes as many products.
+func foldOfDot(s *simplifier, g ops.Graph, v *ir.Value) *ir.Value {
+	d, dilation := v.Args[0], v.Args[1]
+	if !s.late || d.Op != ops.Dot || !s.once(d) {
+		return nil
+	}
+	c := dotSpec(d)
+	x, y := d.Args[0], d.Args[1]
+	batch, time, tap := c.Out[:1], c.Out[1:2], c.Out[2:3]
+	if !strings.Contains(c.X, time) {
+		x, y, c.X, c.Y = y, x, c.Y, c.X
+	}
+	if len(c.X) != 3 || c.X[:2] != batch+time || strings.Contains(c.X, tap) || strings.Contains(c.Y, time) {
+		return nil
+	}
+	windows := g.CausalUnwindow(x, dilation, d.Type.Shape[2])
+	return g.Dot(spec(batch+time+tap+c.X[2:], c.Y, batch+time+c.Out[3:]), windows, y)
+}
