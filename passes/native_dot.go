@@ -50,6 +50,7 @@ type gemm struct {
 	from               *loop.Val   // first index of the first summed letter of the panel; nil for 0
 	to                 loop.Bound  // and its end
 	base               loop.Index  // where the panel begins in its memory
+	inside             bool        // the scalar operand is read in place, without its condition
 	panelAt, inPanelAt loop.Index  // first column of a vector operand in panels
 	sumsAt             loop.Index  // where the sums of the panel begin in the tile memory
 }
@@ -61,6 +62,7 @@ type operandForm struct {
 	buf      *loop.Buffer
 	at       loop.Index
 	panel    *loop.Val // if it is read in panels: placeholder for the number of one
+	guard    []rune    // if it is one load under a condition: what that depends on
 }
 
 // nativeDot is the form of the contraction p for target t, or nil if there is
@@ -180,6 +182,9 @@ func (g *gemm) find(t *dotEmitter, i int) bool {
 		fine = fine && !loops && !(ok && in.Op == loop.Check)
 	})
 	g.operand[i] = operandForm{computed: true}
+	if i != g.vector {
+		g.operand[i].guard = g.guardOf(t.K.Body)
+	}
 	return fine
 }
 
@@ -204,7 +209,7 @@ func (g *gemm) join() {
 	for _, list := range lists {
 		for i := len(*list) - 2; i >= 0; i-- {
 			a, b := (*list)[i], (*list)[i+1]
-			if g.part(a) || g.part(b) || !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
+			if g.part(a) || g.part(b) || !g.joinable(a) || !g.joinable(b) || !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
 				continue
 			}
 			g.joined[b] = g.extent(a).Mul(g.extent(b))

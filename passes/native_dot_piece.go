@@ -110,12 +110,11 @@ func (g *gemm) manyRows(each func(body func())) {
 	}
 	if s.sums == 0 {
 		g.from, g.to = nil, loop.Bound{Dim: g.extent(first)}
-		if s.pack {
-			g.packRows()
-		}
-		each(func() {
-			pack()
-			g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
+		g.packedOrInside(func() {
+			each(func() {
+				pack()
+				g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
+			})
 		})
 		return
 	}
@@ -129,14 +128,13 @@ func (g *gemm) manyRows(each func(body func())) {
 			to = g.Do(loop.Min, to, end)
 		}
 		g.to = loop.Bound{Val: to}
-		if s.pack {
-			g.packRows()
-		}
-		each(func() {
-			pack()
-			g.rowTiles(s.passing, func(t rowTile) {
-				sums := g.sumTile(t, g.loadTile(t))
-				g.storeTile(t.local, t, sums)
+		g.packedOrInside(func() {
+			each(func() {
+				pack()
+				g.rowTiles(s.passing, func(t rowTile) {
+					sums := g.sumTile(t, g.loadTile(t))
+					g.storeTile(t.local, t, sums)
+				})
 			})
 		})
 		return nil
@@ -144,6 +142,25 @@ func (g *gemm) manyRows(each func(body func())) {
 	each(func() {
 		g.rowTiles(false, func(t rowTile) { g.follows(t, t.local) })
 	})
+}
+
+// packedOrInside emits body for the rows of the piece, which are packed first
+// where that pays and not all of them can be read in place.
+func (g *gemm) packedOrInside(body func()) {
+	packed := func() {
+		if g.shape.pack {
+			g.packRows()
+		}
+		body()
+	}
+	if !g.shape.pack || !g.rowsInPlace() {
+		packed()
+		return
+	}
+	g.choose(g.allInside(), func() {
+		g.inside = true
+		body()
+	}, packed)
 }
 
 // rowsFollow reports whether the rows of the vector operand follow each other

@@ -118,7 +118,7 @@ func (g *gemm) cutRows(most int) int {
 		return rows
 	}
 	s.block = max(1, most/rest)
-	if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
+	if last := s.inside[0]; len(s.inside) == 1 {
 		// Whole runs of the innermost part, or equal pieces of one.
 		p := g.parts[last]
 		n := constant(g.partExtent(p[len(p)-1]))

@@ -109,6 +109,9 @@ func (g *gemm) vectorAt(v int, mask *loop.Val) *loop.Val {
 // scalarAt loads the scalar operand for the current letters; row is its number
 // in the piece.
 func (g *gemm) scalarAt(row loop.Index) *loop.Val {
+	if g.inside {
+		return g.unguarded()
+	}
 	if g.packed == nil {
 		return g.Load(g.operand[1-g.vector].buf, g.address(1-g.vector))
 	}
