@@ -154,6 +154,61 @@ func TestNativeConvolutions(t *testing.T) {
 	assert.GreaterOrEqual(t, native, 24)
 }
 
+// Pieces of a convolution along one axis read windows in place, but for those at
+// the border, which may be all: both give what the portable kernel gives.
+func TestNativeWindowsInPlace(t *testing.T) {
+	line := func(kernel, stride, lo, hi, dilation int) ops.Geometry {
+		return ops.Geometry{Kernel: []int{kernel}, Stride: []int{stride}, PadLo: []int{lo}, PadHi: []int{hi}, Dilation: []int{dilation}}
+	}
+	var functions []*ir.Func
+	for _, c := range []struct {
+		b, size any
+		geo     ops.Geometry
+	}{
+		{1, 1100, line(3, 1, 1, 1, 1)}, {2, 700, line(2, 1, 0, 3, 3)}, {1, 1300, line(3, 2, 1, 1, 1)}, {1, "T", line(3, 1, 40, 40, 40)},
+	} {
+		x, w := f32(c.b, c.size, 16), f32(c.geo.Kernel[0], 16, 40)
+		functions = append(functions, build(t, func(g ops.Graph) []*ir.Value {
+			x, w := g.Param("x", x), g.Param("w", w)
+			y := g.Conv(x, w, c.geo, 1)
+			return []*ir.Value{y, g.ConvInput(y, w, c.geo, 1, x.Type.Shape), g.ConvFilter(x, y, c.geo, 1, w.Type.Shape)}
+		}))
+	}
+	for _, c := range []struct {
+		b, t     any
+		taps     int
+		dilation int // of run time if negative: zero in the test
+	}{
+		{1, 1100, 2, 1}, {1, 1100, 2, 300}, {2, 700, 3, 40}, {1, 600, 2, 700}, {1, 530, 2, -1}, {1, "T", 2, 7}, {3, 1024, 4, 16},
+	} {
+		x, w := f32(c.b, c.t, 16), f32(c.taps, 16, 40)
+		functions = append(functions, build(t, func(g ops.Graph) []*ir.Value {
+			x, w, b := g.Param("x", x), g.Param("w", w), g.Param("b", f32(40))
+			d := g.Integer(c.dilation)
+			if c.dilation < 0 {
+				d = g.Param("d", i32())
+			}
+			v := g.CausalWindow(x, d, loop.N(c.taps))
+			y := g.Dot("btki,kio->bto", v, w)
+			z := g.Add(y, g.Broadcast(b, y.Type.Shape, 2))
+			dx := g.Dot("btko,kio->bti", g.CausalUnwindow(z, d, loop.N(c.taps)), w)
+			return []*ir.Value{z, dx, g.Dot("btki,bto->kio", v, z)}
+		}))
+	}
+	native := 0
+	for _, f := range functions {
+		out, err := Lower(program(f))
+		require.NoError(t, err)
+		for _, k := range out.Kernels {
+			if len(k.Native) > 0 {
+				native++
+				checkNative(t, f.String(), k, map[string]int{"T": 1030}, rand.New(rand.NewPCG(7, 8)))
+			}
+		}
+	}
+	assert.Greater(t, native, 30)
+}
+
 // checkNative compares the native forms of k with k.
 func checkNative(t *testing.T, name string, k *loop.Kernel, env map[string]int, r *rand.Rand) {
 	t.Helper()
