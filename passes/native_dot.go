@@ -62,7 +62,7 @@ type operandForm struct {
 	buf      *loop.Buffer
 	at       loop.Index
 	panel    *loop.Val // if it is read in panels: placeholder for the number of one
-	guard    []rune    // if it is one load under a condition: what that depends on
+	guard    *guard    // if it is one load under a condition
 }
 
 // nativeDot is the form of the contraction p for target t, or nil if there is
@@ -209,7 +209,7 @@ func (g *gemm) join() {
 	for _, list := range lists {
 		for i := len(*list) - 2; i >= 0; i-- {
 			a, b := (*list)[i], (*list)[i+1]
-			if g.part(a) || g.part(b) || !g.joinable(a) || !g.joinable(b) || !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
+			if g.part(a) || g.part(b) || g.guarded(a) || g.guarded(b) || !joint(t.K.Body, g.letter[a], g.letter[b], g.extent(b)) {
 				continue
 			}
 			g.joined[b] = g.extent(a).Mul(g.extent(b))

@@ -10,42 +10,38 @@ import (
 // image if its place is inside, else zero. Pieces whose places are all inside
 // read the image where it is; those at the border copy rows of windows.
 
-// guardOf is the letters on which it depends whether the scalar operand, which
-// body computes, is one load; nil if it is not computed so, or if no piece can
-// do without the condition. Those letters are not joined with others.
-func (g *gemm) guardOf(body []loop.Stmt) []rune {
-	letters := map[*loop.Val]rune{}
-	for r, v := range g.letter {
-		letters[v] = r
-	}
+// A guard is the condition under which an operand is one load.
+type guard struct {
+	letters []rune // that it depends on; they are not joined with others
+	cuts    []rune // of these, long ones: where they are cut into blocks, some blocks may be all inside
+}
+
+// guardOf is the condition under which the scalar operand, which body computes,
+// is one load; nil if it is not computed so, or if there is none that some
+// blocks do without.
+func (g *gemm) guardOf(body []loop.Stmt) *guard {
 	choice := guardedLoad(body)
 	if choice == nil {
 		return nil
 	}
 	needs := map[*loop.Val][]rune{} // the letters that an integer is linear in, each by itself
-	of := func(v *loop.Val) []rune {
-		if r, ok := letters[v]; ok {
-			return []rune{r}
-		}
-		return needs[v]
+	for r, v := range g.letter {
+		needs[v] = []rune{r}
 	}
 	for _, s := range body {
 		switch s := s.(type) {
 		case *loop.Load:
-			for _, t := range s.At.Terms {
-				if len(of(t.Var)) > 0 {
-					return nil
-				}
+			if slices.ContainsFunc(s.At.Terms, func(t loop.IndexTerm) bool { return len(needs[t.Var]) > 0 }) {
+				return nil
 			}
 		case *loop.Instr:
 			var all []rune
-			for i, x := range s.Args {
-				for _, r := range of(x) {
-					if i > 0 && s.Op == loop.Mul && slices.Contains(all, r) {
-						return nil
-					}
+			for _, x := range s.Args {
+				for _, r := range needs[x] {
 					if !slices.Contains(all, r) {
 						all = append(all, r)
+					} else if s.Op == loop.Mul {
+						return nil
 					}
 				}
 			}
@@ -59,7 +55,38 @@ func (g *gemm) guardOf(body []loop.Stmt) []rune {
 			needs[s.Dst] = all
 		}
 	}
-	return of(choice.Cond)
+	c := &guard{letters: needs[choice.Cond]}
+	for _, r := range c.letters {
+		if constant(g.extent(r)) > rowsBlock/2 && g.someInside(body, c.letters, r) {
+			c.cuts = append(c.cuts, r)
+		}
+	}
+	if len(c.cuts) == 0 {
+		return nil
+	}
+	return c
+}
+
+// someInside reports whether the condition in body may hold for some index of
+// cut and all of the other letters.
+func (g *gemm) someInside(body []loop.Stmt, letters []rune, cut rune) bool {
+	for corner := range 1 << len(letters) {
+		known := map[*loop.Val]int{}
+		for k, r := range letters {
+			n, ok := g.extent(r).Const()
+			switch {
+			case r == cut:
+			case corner>>k&1 == 0:
+				known[g.letter[r]] = 0
+			case ok:
+				known[g.letter[r]] = n - 1
+			}
+		}
+		if x, ok := foldInts(body, known); ok && x == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // guardedLoad is the choice at the end of body between a load and something
@@ -91,9 +118,9 @@ func guardedLoad(body []loop.Stmt) *loop.If {
 	return nil
 }
 
-// guarded emits what comes before the choice that the scalar operand is, for the
+// choice emits what comes before the choice that the scalar operand is, for the
 // current letters.
-func (g *gemm) guarded() *loop.If {
+func (g *gemm) choice() *loop.If {
 	var body []loop.Stmt
 	g.Into(&body, func() { g.operandAt(1 - g.vector) })
 	for _, s := range body[:len(body)-1] {
@@ -104,7 +131,7 @@ func (g *gemm) guarded() *loop.If {
 
 // unguarded loads the scalar operand for the current letters, which are inside.
 func (g *gemm) unguarded() *loop.Val {
-	s := g.guarded()
+	s := g.choice()
 	g.Emit(s.Then[0])
 	return s.Merge[0].Then
 }
@@ -143,7 +170,7 @@ func (g *gemm) allInside() *loop.Val {
 	var rec func(letters []rune)
 	rec = func(letters []rune) {
 		if len(letters) == 0 {
-			cond := g.guarded().Cond
+			cond := g.choice().Cond
 			if all != nil {
 				cond = g.Do(loop.And, all, cond)
 			}
@@ -160,50 +187,17 @@ func (g *gemm) allInside() *loop.Val {
 		}
 		g.at[r] = saved
 	}
-	rec(g.operand[1-g.vector].guard)
+	rec(g.operand[1-g.vector].guard.letters)
 	return all
 }
 
 // rowsInPlace reports whether it is worth having code for pieces that are
-// inside: a letter of the condition is cut into blocks, and the others do not
-// reach the border by themselves.
+// inside.
 func (g *gemm) rowsInPlace() bool {
-	guard := g.operand[1-g.vector].guard
-	cut := func(r rune) bool {
+	c := g.operand[1-g.vector].guard
+	return c != nil && slices.ContainsFunc(c.cuts, func(r rune) bool {
 		return g.shape.block > 0 && r == g.shape.inside[0] || g.shape.sums > 0 && r == g.sums[0]
-	}
-	if !slices.ContainsFunc(guard, cut) {
-		return false
-	}
-	letters := g.letter
-	defer func() { g.letter = letters }() // those of the addresses
-	t := g.trial()
-	t.operand(1 - g.vector)
-	known := map[*loop.Val]int{}
-	ends := 0
-	for _, r := range guard {
-		if !cut(r) {
-			ends++
-		}
-	}
-	for corner := range 1 << ends {
-		clear(known)
-		k := 0
-		for _, r := range guard {
-			if n, ok := g.extent(r).Const(); !cut(r) {
-				if corner>>k&1 == 0 {
-					known[g.letter[r]] = 0
-				} else if ok {
-					known[g.letter[r]] = n - 1
-				}
-				k++
-			}
-		}
-		if x, ok := foldInts(t.K.Body, known); ok && x == 0 {
-			return false
-		}
-	}
-	return true
+	})
 }
 
 // foldInts is the value of the condition at the end of body where some integers
@@ -249,7 +243,8 @@ func foldInts(body []loop.Stmt, known map[*loop.Val]int) (int, bool) {
 	return 0, false
 }
 
-// joinable reports whether no condition of an operand depends on r.
-func (g *gemm) joinable(r rune) bool {
-	return !slices.Contains(g.operand[1-g.vector].guard, r)
+// guarded reports whether the condition of an operand depends on r.
+func (g *gemm) guarded(r rune) bool {
+	c := g.operand[1-g.vector].guard
+	return c != nil && slices.Contains(c.letters, r)
 }

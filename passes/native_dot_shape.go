@@ -82,7 +82,7 @@ func (g *gemm) chooseShape() {
 		sums = max(1, sumsBlock/per)
 	}
 	most = rowsBlock
-	if s.pack && sums == 0 && len(g.operand[1-g.vector].guard) == 0 {
+	if s.pack && sums == 0 && g.operand[1-g.vector].guard == nil {
 		most = rowsBlock / 2
 	}
 	// Fewer rows or columns of a piece cost more copies, which are dear where
