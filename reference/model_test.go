@@ -25,7 +25,7 @@ type model struct {
 	name   string
 	output string   // the name of the output in the file
 	args   []string // of the loss, by their names in the batch file
-	long   bool // too much for the evaluator to train
+	long   bool     // too much for the evaluator to train
 
 	*compiled
 	dir      string
