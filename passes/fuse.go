@@ -124,6 +124,7 @@ func (fu *fuser) group() {
 	}
 	fu.postpone()
 	fu.mergeSiblings()
+	fu.mergeReaders()
 	if fu.consumes {
 		fu.mergeConsumers()
 	}
@@ -314,6 +315,37 @@ func (fu *fuser) mergeSiblings() {
 			}
 		}
 	}
+}
+
+// mergeReaders joins contractions with values that are computed element by
+// element from what they read after their sums anyway.
+func (fu *fuser) mergeReaders() {
+	for _, g := range slices.Clone(fu.groups) {
+		if p := fu.plan(g.members); p == nil || p.kind != contraction {
+			continue
+		}
+		for _, h := range slices.Clone(fu.groups) {
+			if h != g && fu.readsSame(h, g) && !fu.between(g, h) && fu.merge(h, g) {
+				continue
+			}
+		}
+	}
+}
+
+// readsSame reports whether h is pointwise and reads only memory that g reads,
+// neither of them the other.
+func (fu *fuser) readsSame(h, g *group) bool {
+	for _, v := range h.members {
+		if v.Op.Lane == nil || fu.readsAny(g.members, v) {
+			return false
+		}
+		for _, r := range fu.reads[v] {
+			if !slices.Contains(h.members, r.from) && (slices.Contains(g.members, r.from) || !fu.readsAny(g.members, r.from)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // siblings reports whether p and q reduce the same memory to the same shape.

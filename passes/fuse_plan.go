@@ -136,7 +136,12 @@ func (p *plan) solve(see through) bool {
 	case len(dots) > 1:
 		return p.mayChain && p.solveChain(see)
 	case len(dots) == 1:
-		return !reduces && p.solveDot(dots[0], see)
+		for _, p.joinMemory = range []bool{false, true} {
+			if !reduces && p.solveDot(dots[0], see) {
+				return true
+			}
+		}
+		return false
 	}
 	for _, p.joinMemory = range []bool{false, true} {
 		if p.solveColumns() || p.solveRows() {
