@@ -318,15 +318,15 @@ func (fu *fuser) mergeSiblings() {
 }
 
 // mergeReaders joins contractions with values that are computed element by
-// element from what they read after their sums anyway.
+// element from what is read after the sums anyway.
 func (fu *fuser) mergeReaders() {
 	for _, g := range slices.Clone(fu.groups) {
 		if p := fu.plan(g.members); p == nil || p.kind != contraction {
 			continue
 		}
 		for _, h := range slices.Clone(fu.groups) {
-			if h != g && fu.readsSame(h, g) && !fu.between(g, h) && fu.merge(h, g) {
-				continue
+			if h != g && fu.readsSame(h, g) && !fu.between(g, h) {
+				fu.merge(h, g)
 			}
 		}
 	}

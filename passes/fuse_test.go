@@ -98,6 +98,11 @@ func TestFusion(t *testing.T) {
 			y := gelu(g, linear(g, x, w, b))
 			return grad(g, y, g.Param("dy", y.Type), x, w, b)
 		}},
+		{"values beside a contraction", 2, func(g ops.Graph) []*ir.Value {
+			dy, a, b := x3(g, 8), g.Param("a", ir.Tensor(ir.F32, symB, symT, n(12))), g.Param("b", ir.Tensor(ir.F32, symB, symT, n(12)))
+			dz := g.Dot("bto,io->bti", dy, g.Param("w", ir.Tensor(ir.F32, n(12), n(8))))
+			return []*ir.Value{g.Mul(dz, g.Sub(b, g.Mul(a, a))), g.Dot("bti,bto->io", g.Mul(a, b), dy)}
+		}},
 		{"attention", 1, func(g ops.Graph) []*ir.Value {
 			const h, k = 2, 4
 			qkv := g.Reshape(x3(g, 3*h*k), symB, symT, n(3), n(h), n(k))
