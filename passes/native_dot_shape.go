@@ -133,6 +133,15 @@ func (g *gemm) cutRows(most int) int {
 			}
 		}
 	}
+	if n := constant(g.extent(s.inside[0])); len(s.inside) == 1 && n%s.block != 0 && !g.operand[1-g.vector].computed {
+		// Equal blocks have tiles of two sizes, others small ones at their end.
+		for d := most; d > s.block/2; d-- {
+			if n%d == 0 {
+				s.block = d
+				break
+			}
+		}
+	}
 	return s.block * rest
 }
 

@@ -49,6 +49,8 @@ func dotCases() []dotCase {
 		dotCase{"ba,bc->ac", n(512, 260, 130), nil}, // sums a page apart
 		dotCase{"ab,bc->ac", n(5, 300, 1100), nil},  // few rows, sums a page apart
 		dotCase{"ab,bc->ac", n(34, 260, 1030), nil}, // more rows than a tile has
+		dotCase{"ab,bc->ac", n(700, 20, 40), nil},   // equal blocks of rows
+		dotCase{"ab,cb->ac", n(700, 20, 40), nil},
 		dotCase{"abc,cd->abd", n(3, 5, 20, 40), nil},
 		dotCase{"abd,cd->abc", n(3, 5, 20, 40), nil},
 		dotCase{"abd,abc->cd", n(3, 50, 20, 40), nil},
