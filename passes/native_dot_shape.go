@@ -31,6 +31,8 @@ const (
 	dotRows     = 24      // the same where its columns are not contiguous
 	cacheWay    = 1024    // elements that lie so far apart share a place of level 1
 	aliasRows   = 11      // most rows of a tile that share one place of level 1: it has 8 or 12 lines
+	wholeRows   = 6       // least rows of a tile that has all columns of the result: so many keep multipliers busy
+	wholePanel  = 1 << 14 // most elements of its panel, which it reads more often
 	tileSums    = 1 << 15
 	worthPiece  = 8_000_000 // operations below which more pieces are not worth their copies
 	unknown     = 1 << 30
@@ -157,6 +159,9 @@ func (g *gemm) chooseTile(rows int) {
 
 	columns := (constant(g.extent(g.col)) + loop.Lanes - 1) / loop.Lanes
 	s.vectors = min(2/g.target.Span(), columns)
+	if columns > s.vectors && s.many && g.tileRows(columns) >= wholeRows && g.count(g.sums) <= wholePanel/(columns*loop.Lanes) {
+		s.vectors = columns // what lies in rows is read and written row by row
+	}
 	if !dynamic && rows < dotRows {
 		// As many as leave all rows in one tile: the vector operand is read once.
 		for v := range min(8/g.target.Span(), columns) + 1 {
