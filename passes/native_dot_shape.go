@@ -120,7 +120,7 @@ func (g *gemm) cutRows(most int) int {
 		return rows
 	}
 	s.block = max(1, most/rest)
-	if last := s.inside[0]; len(s.inside) == 1 {
+	if last := s.inside[0]; len(s.inside) == 1 && len(g.parts[last]) > 1 {
 		// Whole runs of the innermost part, or equal pieces of one.
 		p := g.parts[last]
 		n := constant(g.partExtent(p[len(p)-1]))
@@ -135,7 +135,7 @@ func (g *gemm) cutRows(most int) int {
 			}
 		}
 	}
-	if n := constant(g.extent(s.inside[0])); len(s.inside) == 1 && n%s.block != 0 && !g.operand[1-g.vector].computed {
+	if n := constant(g.extent(s.inside[0])); len(s.inside) == 1 && n%s.block != 0 && (!g.operand[1-g.vector].computed || g.operand[1-g.vector].guard != nil) {
 		// Equal blocks have tiles of two sizes, others small ones at their end.
 		for d := most; d > s.block/2; d-- {
 			if n%d == 0 {

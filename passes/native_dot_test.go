@@ -51,7 +51,7 @@ func dotCases() []dotCase {
 		dotCase{"ab,bc->ac", n(34, 260, 1030), nil}, // more rows than a tile has
 		dotCase{"ab,bc->ac", n(700, 20, 40), nil},   // equal blocks of rows
 		dotCase{"ab,cb->ac", n(700, 20, 40), nil},
-		dotCase{"ab,bc->ac", n(100, 40, 64), nil},   // a tile has whole rows
+		dotCase{"ab,bc->ac", n(100, 40, 64), nil}, // a tile has whole rows
 		dotCase{"ab,cb->ac", n(300, 100, 48), nil},
 		dotCase{"ba,bc->ac", n(90, 256, 60), nil},
 		dotCase{"ab,bc->ac", sym(n(0, 50, 64), 'a', "M"), map[string]int{"M": 131}},
