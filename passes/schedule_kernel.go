@@ -213,6 +213,7 @@ func (b *kernelBuilder) update(j int, r *ir.Value) {
 	start := b.ConvertTo(loop.Int, b.pull(r.Args[2], nil))
 	last := r.Type.Shape[axis].Sub(y.Type.Shape[axis]).AddN(1)
 	at := loop.At(b.Do(loop.Check, start, b.SizeOf(last)))
+	b.updated(r)
 	b.nest(y.Type.Shape, func(idx []loop.Index) {
 		x := b.pull(y, idx)
 		to := slices.Clone(idx)
@@ -224,12 +225,20 @@ func (b *kernelBuilder) update(j int, r *ir.Value) {
 // scatterAdd adds to what is in the memory of result j already.
 func (b *kernelBuilder) scatterAdd(j int, r *ir.Value) {
 	b.updates[j] = slices.Index(b.body.Params, r.Args[0])
+	b.updated(r)
 	ops.EmitScatterAdd(&b.Emitter, r, func(to []loop.Index, x *loop.Val) {
 		for _, s := range b.out[r] {
 			at := s.address(to)
 			b.Store(s.buf, at, b.Do(loop.Add, b.Load(s.buf, at), x))
 		}
 	})
+}
+
+// updated notes that the memory of r is changed in part.
+func (b *kernelBuilder) updated(r *ir.Value) {
+	for _, s := range b.out[r] {
+		s.buf.Update = true
+	}
 }
 
 // finish cleans the kernel up and describes its buffers.

@@ -54,6 +54,9 @@ type Buffer struct {
 	Elem Elem
 	Len  Dim  // number of elements
 	Out  bool // written; an Out buffer may be read after it was written
+	// Update is set of an Out buffer that is changed in part: what was in it before
+	// is read or stays.
+	Update bool
 	// Local is scratch that each range of the grid brings along: no argument of
 	// a Call. What is in it when the kernel starts is undefined. It is Out, and
 	// comes last.

@@ -250,7 +250,7 @@ func (p *parser) header(w []string) bool {
 	switch w[0] {
 	case "wide":
 		p.k.Wide = p.want(w, "wide")
-	case "in", "out", "local":
+	case "in", "out", "update", "local":
 		if !p.want(w, "", "", "") {
 			return true
 		}
@@ -259,7 +259,7 @@ func (p *parser) header(w []string) bool {
 			p.fail("expected type[length], got %q", w[2])
 			return true
 		}
-		p.k.Bufs = append(p.k.Bufs, &Buffer{Name: w[1], Elem: p.elem(e), Len: p.dim(n[:len(n)-1]), Out: w[0] != "in", Local: w[0] == "local"})
+		p.k.Bufs = append(p.k.Bufs, &Buffer{Name: w[1], Elem: p.elem(e), Len: p.dim(n[:len(n)-1]), Out: w[0] != "in", Update: w[0] == "update", Local: w[0] == "local"})
 	case "inplace":
 		if p.want(w, "", "", "") {
 			i, j := slices.Index(p.k.Bufs, p.buffer(w[1])), slices.Index(p.k.Bufs, p.buffer(w[2]))

@@ -124,6 +124,8 @@ func (p *printer) kernel(k *Kernel) {
 		switch {
 		case b.Local:
 			way = "local"
+		case b.Update:
+			way = "update"
 		case b.Out:
 			way = "out"
 		}

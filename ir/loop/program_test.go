@@ -175,6 +175,15 @@ func TestProgramVerify(t *testing.T) {
 			p.Kernels = append(p.Kernels, straddle.Kernel)
 			p.Procs[1].Steps = append(p.Procs[1].Steps, &straddle)
 		}},
+		"updated": {"was not written", func(p *loop.Program) {
+			k := *p.Kernels[0]
+			y := *k.Bufs[1]
+			y.Update = true
+			k.Bufs = []*loop.Buffer{k.Bufs[0], &y}
+			k.Body = nil
+			p.Kernels = append(p.Kernels, &k)
+			call(p, 1, 0).Kernel = &k
+		}},
 		"unknown count": {"was not written", func(p *loop.Program) {
 			n := loop.Ref{Space: loop.Key, Elem: loop.I32, Len: loop.N(1)}
 			p.Procs[1].Steps[1].(*loop.Loop).NRef = &n

@@ -38,7 +38,8 @@ import (
 // Memory
 //   - every buffer that is used is an argument of the kernel;
 //   - inputs come before outputs; only outputs are stored to, and an output is
-//     loaded only after, or in a loop together with, a store to it;
+//     loaded only after, or in a loop together with, a store to it, unless it is
+//     an Update;
 //   - InPlace pairs an input with an output of the same type and length.
 //
 // Control
@@ -102,7 +103,10 @@ func (v *verifier) kernel() {
 			v.fail("input %s comes after an output", b.Name)
 		case b.Local && !b.Out || locals && !b.Local:
 			v.fail("local buffer %s must be written, and come last", b.Name)
+		case b.Update && (!b.Out || b.Local):
+			v.fail("%s is updated, but no output", b.Name)
 		}
+		v.stored[b] = b.Update
 		names[b.Name], v.bufs[b], outs, locals = true, true, outs || b.Out, b.Local
 		v.dim(b.Len, "length of "+b.Name)
 	}

@@ -349,7 +349,7 @@ func (v *programVerifier) call(c *Proc, s *Call) error {
 			return fmt.Errorf("%s: writes to %s", b.Name, r)
 		}
 		spans[i] = run{at, lo, hi}
-		if !b.Out {
+		if !b.Out || b.Update {
 			if err := v.read(c, r); err != nil {
 				return fmt.Errorf("%s: %w", b.Name, err)
 			}

@@ -88,6 +88,14 @@ func TestVerifyBuilt(t *testing.T) {
 		"load before store": {"load from output y before it is written", func(b *loop.Builder) {
 			b.Load(b.Buffer("y", loop.F32, one, true), loop.Index{})
 		}},
+		"load of an update": {"", func(b *loop.Builder) {
+			y := b.Buffer("y", loop.F32, one, true)
+			y.Update = true
+			b.Load(y, loop.Index{})
+		}},
+		"update of an input": {"is updated, but no output", func(b *loop.Builder) {
+			b.Buffer("x", loop.F32, one, false).Update = true
+		}},
 		"foreign buffer": {"no argument", func(b *loop.Builder) {
 			b.Load(&loop.Buffer{Name: "z", Len: one}, loop.Index{})
 		}},
