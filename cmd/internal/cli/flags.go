@@ -118,7 +118,7 @@ func (d *dims) Set(text string) error {
 		name, value, ok = strings.Cut(text, rel)
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(value))
-	if name = strings.TrimSpace(name); !ok || name == "" || err != nil || n < 0 {
+	if name = strings.TrimSpace(name); !ok || name == "" || strings.ContainsAny(name, "<>=") || err != nil || n < 0 {
 		return fmt.Errorf("want NAME=N or NAME<=N, such as B=32")
 	}
 	*d = append(*d, compile.Dim{Name: name, Rel: rel, N: n})
