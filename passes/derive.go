@@ -198,7 +198,8 @@ func (p *Program) gradientsOf(g ops.Graph, y *ir.Value, which []int, weights map
 	return out, nil
 }
 
-// markRemat sets the attribute remat of the loops that the trainer names.
+// markRemat sets the attribute remat of the loops that the trainer names. A stack
+// of one layer is no loop any more, and is kept.
 func markRemat(s *Step) error {
 	for _, path := range s.Remat {
 		f, found, err := rematLoops(s.Loss.Func, path)
@@ -206,7 +207,7 @@ func markRemat(s *Step) error {
 			return err
 		}
 		if !found {
-			return mistake("remat: there is no loop over %q", path)
+			return mistake("remat: the loss does not run %q", path)
 		}
 		s.Loss.Func = f
 	}
@@ -216,6 +217,7 @@ func markRemat(s *Step) error {
 func rematLoops(f *ir.Func, path string) (_ *ir.Func, found bool, fail error) {
 	g, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
 		if v.Op != ops.Scan {
+			found = found || within(v.Scope, path) // a stack of one is no loop
 			return nil
 		}
 		l := ops.LoopWith(v, args)

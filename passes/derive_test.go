@@ -492,6 +492,6 @@ func TestRemat(t *testing.T) {
 	}
 	assert.Equal(t, 2, kept())
 	assert.Equal(t, 1, kept("blocks"), "only what comes into the blocks is kept")
-	_, err := Run(netModule(t, func(tr *ir.Trainer, _ *loop.Trainer) { tr.Remat = []string{"head"} }), Options{})
-	assert.EqualError(t, err, `Step: remat: there is no loop over "head"`)
+	_, err := Run(netModule(t, func(tr *ir.Trainer, _ *loop.Trainer) { tr.Remat = []string{"tail"} }), Options{})
+	assert.EqualError(t, err, `Step: remat: the loss does not run "tail"`)
 }

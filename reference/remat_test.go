@@ -44,6 +44,7 @@ func TestRemat(t *testing.T) {
 	for _, model := range models {
 		again, kept := compiledAs("again"+model, model, "6"), compiledAs("kept"+model, model, "6")
 		packages = append(packages, again, kept)
+		compiledAs("again", model, "1") // no loop at all
 		more := bytes(compiledAs("again", model, "12")) - bytes(again)
 		assert.Equal(t, 6*B*T*D*4, more, "%s: memory for 6 more layers", model)
 		assert.Less(t, float64(more), 0.5*float64(bytes(compiledAs("kept", model, "12"))-bytes(kept)), model)
