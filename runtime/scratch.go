@@ -8,7 +8,8 @@ import (
 
 // Aligned is a slice of n zeros that begins at a multiple of 64 bytes and has
 // whole cache lines for itself: vectors do not straddle lines, and workers that
-// write different slices do not disturb each other.
+// write different slices do not disturb each other. Large ones are in large pages
+// where the system has them.
 func Aligned[T any](n int) []T {
 	const line = 64
 	size := int(reflect.TypeFor[T]().Size())
@@ -17,6 +18,7 @@ func Aligned[T any](n int) []T {
 		return make([]T, n)
 	}
 	x := make([]T, (n+per-1)/per*per+per-1)
+	inHugePages(x)
 	skip := int(-reflect.ValueOf(x).Pointer()%line) / size
 	return x[skip : skip+n : skip+n]
 }
