@@ -22,7 +22,7 @@ func number(seed uint64, i int) float32 { return float32(bits(seed, i))*(1.0/(1<
 
 // Rand is n numbers from [-1, 1).
 func Rand(seed uint64, n int) []float32 {
-	x := make([]float32, n)
+	x := runtime.Aligned[float32](n)
 	for i := range x {
 		x[i] = number(seed, i)
 	}
