@@ -44,6 +44,10 @@ type gemm struct {
 
 	// Of the piece that is being emitted:
 	block              *loop.Val   // number of the block of rows
+	number             *loop.Val   // of the panel
+	groupStart         *loop.Val   // number of the first panel of the group; nil if there is one
+	groupEnd           *loop.Val   // and of the first one after it
+	next               *nextPanel  // nil if nothing is to be asked for
 	lo                 loop.Index  // first column
 	columns            loop.Bound  // number of columns
 	masks              []*loop.Val // of its vectors of columns; nil for all lanes
@@ -333,6 +337,7 @@ func (g *gemm) eachPanel(group *loop.Val, body func()) {
 		}
 		from, to, first = loop.Bound{Val: lo}, loop.Bound{Val: hi}, loop.At(lo)
 	}
+	g.groupStart, g.groupEnd = g.start(from), g.start(to)
 	g.For("panel", from, to, 1, nil, func(x *loop.Val, _ []*loop.Val) []*loop.Val {
 		if g.shape.sums > 0 {
 			g.sumsAt = loop.At(x).Add(first.Scale(loop.N(-1))).Scale(loop.N(g.pieceRows() * g.width()))
@@ -340,7 +345,7 @@ func (g *gemm) eachPanel(group *loop.Val, body func()) {
 		g.piece(x, body)
 		return nil
 	})
-	g.sumsAt = loop.Index{}
+	g.sumsAt, g.groupStart, g.groupEnd = loop.Index{}, nil, nil
 }
 
 // ceil is d/n, rounded up.

@@ -221,7 +221,7 @@ func (g *gemm) pack() {
 		})
 		return
 	}
-	g.overSums(1, nil, func([]*loop.Val) []*loop.Val {
+	g.overSums(1, nil, nil, func([]*loop.Val) []*loop.Val {
 		for v, mask := range g.masks {
 			g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
 			g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), mask), nil)

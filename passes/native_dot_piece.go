@@ -10,7 +10,7 @@ import (
 // piece emits body for one panel of columns.
 func (g *gemm) piece(panel *loop.Val, body func()) {
 	extent, width := g.extent(g.col), g.width()
-	g.lo = loop.At(panel).Scale(loop.N(width))
+	g.number, g.lo = panel, loop.At(panel).Scale(loop.N(width))
 	if g.inPanels() {
 		g.enterPanel(panel)
 	}
@@ -96,6 +96,7 @@ func (g *gemm) fewRows() {
 		return
 	}
 	g.panel = nil
+	g.findNext()
 	g.rowTiles(false, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
 }
 
@@ -112,6 +113,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		g.from, g.to = nil, loop.Bound{Dim: g.extent(first)}
 		g.packedOrInside(func() {
 			each(func() {
+				g.findNext()
 				pack()
 				g.rowTiles(s.passing, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
 			})
@@ -130,6 +132,7 @@ func (g *gemm) manyRows(each func(body func())) {
 		g.to = loop.Bound{Val: to}
 		g.packedOrInside(func() {
 			each(func() {
+				g.findNext()
 				pack()
 				g.rowTiles(s.passing, func(t rowTile) {
 					sums := g.sumTile(t, g.loadTile(t))

@@ -43,7 +43,7 @@ const sumsUnrolled = 4 // products of each element in an iteration
 // sumTile adds the products of all summed letters to the sums of t, of which acc
 // may have several copies that take turns.
 func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
-	return g.overSums(sumsUnrolled, acc, func(acc []*loop.Val) []*loop.Val {
+	return g.overSums(sumsUnrolled, acc, g.asksBeside(t), func(acc []*loop.Val) []*loop.Val {
 		vectors := make([]*loop.Val, len(g.masks))
 		for v, mask := range g.masks {
 			if t.first {
@@ -69,13 +69,11 @@ func (g *gemm) sumTile(t rowTile, acc []*loop.Val) []*loop.Val {
 // passing: it waits for memory while it multiplies.
 func (g *gemm) copied(v int, mask *loop.Val) *loop.Val {
 	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
-	var x *loop.Val
 	buf, at := g.operand[g.vector].buf, g.address(g.vector)
 	if ahead := g.ahead(); mask == nil && ahead < unknown {
-		x = g.LoadAhead(buf, at, ahead)
-	} else {
-		x = g.LoadVec(buf, at, mask)
+		g.Prefetch(buf, at.Add(loop.AtDim(loop.N(ahead))))
 	}
+	x := g.LoadVec(buf, at, mask)
 	g.StoreVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), x, nil)
 	return x
 }
@@ -100,8 +98,8 @@ func (g *gemm) vectorAt(v int, mask *loop.Val) *loop.Val {
 		return g.LoadVec(g.panel, g.inPanel(loop.N(v*loop.Lanes)), nil)
 	}
 	g.at[g.col] = g.lo.Add(loop.AtDim(loop.N(v * loop.Lanes)))
-	if mask == nil && g.shape.sums > 0 && !g.shape.copy {
-		return g.LoadAhead(g.operand[g.vector].buf, g.address(g.vector), g.width()) // of the next panel
+	if mask == nil {
+		g.askInPlace(v)
 	}
 	return g.LoadVec(g.operand[g.vector].buf, g.address(g.vector), mask)
 }
@@ -136,8 +134,8 @@ func (g *gemm) sumIndex() loop.Index {
 }
 
 // overSums runs body for all summed letters of the panel in order, unrolled
-// along the last one.
-func (g *gemm) overSums(unroll int, acc []*loop.Val, body func(acc []*loop.Val) []*loop.Val) []*loop.Val {
+// along the last one; beside, if it is not nil, once for each unrolled step.
+func (g *gemm) overSums(unroll int, acc []*loop.Val, beside func(), body func(acc []*loop.Val) []*loop.Val) []*loop.Val {
 	var rec func(i int, acc []*loop.Val) []*loop.Val
 	rec = func(i int, acc []*loop.Val) []*loop.Val {
 		r := g.sums[i]
@@ -149,6 +147,9 @@ func (g *gemm) overSums(unroll int, acc []*loop.Val, body func(acc []*loop.Val) 
 			})
 		}
 		several := func(at loop.Index, n int, acc []*loop.Val) []*loop.Val {
+			if g.at[r] = at; beside != nil && n == unroll {
+				beside()
+			}
 			for k := range n {
 				g.at[r] = at.Add(loop.AtDim(loop.N(k)))
 				acc = body(acc)

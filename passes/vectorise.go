@@ -267,6 +267,10 @@ func (v *vectoriser) stmt(s loop.Stmt, u int) {
 		v.instr(s, u)
 	case *loop.Load:
 		v.load(s, u)
+	case *loop.Prefetch:
+		if v.strip == nil {
+			v.Prefetch(s.Buf, v.address(s.At, u).at)
+		}
 	case *loop.Store:
 		v.storeTo(s, u)
 	case *loop.For:
@@ -331,7 +335,7 @@ func (v *vectoriser) load(s *loop.Load, u int) {
 	a := v.address(s.At, u)
 	if v.strip == nil {
 		x := v.NewLike(s.Dst)
-		v.Emit(&loop.Load{Dst: x, Buf: s.Buf, At: a.at, Lane: v.vectorIn(s.Lane), Mask: v.vectorIn(s.Mask), Ahead: s.Ahead})
+		v.Emit(&loop.Load{Dst: x, Buf: s.Buf, At: a.at, Lane: v.vectorIn(s.Lane), Mask: v.vectorIn(s.Mask)})
 		v.env[s.Dst] = scalarLanes(x)
 		return
 	}

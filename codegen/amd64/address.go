@@ -109,6 +109,8 @@ func (l *lowerer) look(s *loop.For) *plan {
 				}
 			case *loop.Load:
 				access(s.Buf, s.At)
+			case *loop.Prefetch:
+				access(s.Buf, s.At)
 			case *loop.Store:
 				access(s.Buf, s.At)
 			case *loop.For: // runs once, or not at all

@@ -4,9 +4,6 @@ import (
 	"github.com/lmc-lang/lmc/ir/loop"
 )
 
-// page is the size of a page of memory, and of a way of most level 1 caches.
-const page = 4096
-
 // load lowers a load for some halves of its vector.
 func (l *lowerer) load(s *loop.Load, halves []int) {
 	switch {
@@ -27,13 +24,6 @@ func (l *lowerer) load(s *loop.Load, halves []int) {
 		}
 		return
 	case s.Mask == nil:
-		if s.Ahead > 0 && halves[0] == 0 { // one line of the cache
-			op := "PREFETCHT0"
-			if 4*s.Ahead >= page { // such lines may share a few places of level 1
-				op = "PREFETCHT1"
-			}
-			l.op(op, memArg(l.address(s.Buf, s.At, false).plus(4*s.Ahead)))
-		}
 		if l.vals[s.Dst] == nil {
 			l.vals[s.Dst] = &value{elem: s.Dst.Elem, vec: true, from: l.address(s.Buf, s.At, false)}
 		}

@@ -61,6 +61,10 @@ func (l *lowerer) stmt(s loop.Stmt, halves []int) {
 		l.instr(s, halves)
 	case *loop.Load:
 		l.load(s, halves)
+	case *loop.Prefetch:
+		if halves[0] == 0 {
+			l.op("PREFETCHT1", memArg(l.address(s.Buf, s.At, false)))
+		}
 	case *loop.Store:
 		l.store(s, halves)
 	case *loop.For:
@@ -113,6 +117,8 @@ func (l *lowerer) run(body []loop.Stmt, order order) int {
 		case *loop.Load:
 			ok = s.Lane == nil && s.Dst.Vec && s.Dst.Elem != loop.Bool || l.frozen[s.Buf] && !s.Dst.Vec
 			ok = ok && note(access{s.Buf, s.At, false})
+		case *loop.Prefetch:
+			ok = true
 		case *loop.Store:
 			ok = s.Src.Vec && s.Src.Elem != loop.Bool && note(access{s.Buf, s.At, true})
 		}
@@ -138,6 +144,8 @@ func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 			}
 		case *loop.Load:
 			l.pending[s.Dst] = s
+		case *loop.Prefetch:
+			l.stmt(s, halves)
 		}
 	}
 	// Integers are not computed in another order.

@@ -68,6 +68,8 @@ func operandsOf(s loop.Stmt, f func(v *loop.Val)) {
 	case *loop.Load:
 		index(s.At)
 		maybe(s.Lane, s.Mask)
+	case *loop.Prefetch:
+		index(s.At)
 	case *loop.Store:
 		index(s.At)
 		maybe(s.Src, s.Mask)

@@ -156,6 +156,8 @@ func allSyms(k *loop.Kernel) []string {
 				add(s.Dim)
 			case *loop.Load:
 				index(s.At)
+			case *loop.Prefetch:
+				index(s.At)
 			case *loop.Store:
 				index(s.At)
 			case *loop.For:

@@ -120,13 +120,8 @@ func (b *Builder) LoadVec(buf *Buffer, i Index, mask *Val) *Val {
 	return v
 }
 
-// LoadAhead is LoadVec with a hint that the vector so many elements behind it
-// is read soon.
-func (b *Builder) LoadAhead(buf *Buffer, i Index, ahead int) *Val {
-	v := b.newVec(buf.Elem)
-	b.Emit(&Load{Dst: v, Buf: buf, At: i, Ahead: ahead})
-	return v
-}
+// Prefetch tells that buf is read at i soon.
+func (b *Builder) Prefetch(buf *Buffer, i Index) { b.Emit(&Prefetch{Buf: buf, At: i}) }
 
 // Gather reads lane l of a vector from i + lane[l]; mask may be nil.
 func (b *Builder) Gather(buf *Buffer, i Index, lane, mask *Val) *Val {

@@ -80,6 +80,8 @@ func (c *compiler[F]) stmt(s Stmt) step[F] {
 		return c.instr(s)
 	case *Load:
 		return c.load(s)
+	case *Prefetch:
+		return func(*machine[F]) {}
 	case *Store:
 		return c.store(s)
 	case *For:

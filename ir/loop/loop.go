@@ -98,9 +98,13 @@ type Load struct {
 	At   Index
 	Lane *Val // optional: I32 vector
 	Mask *Val // optional: Bool vector
-	// Ahead is a hint, of a vector of neighbours: the elements so far behind At
-	// are read soon. They need not exist.
-	Ahead int
+}
+
+// A Prefetch is a hint: the element of Buf at At, and those in its line of the
+// cache, are read some hundred operations later. They need not exist.
+type Prefetch struct {
+	Buf *Buffer
+	At  Index
 }
 
 // A Store writes one element of Buf, which must be Out, or a vector: Lanes
@@ -161,12 +165,13 @@ type Span struct {
 	Len Bound
 }
 
-func (*Instr) stmt()  {}
-func (*Load) stmt()   {}
-func (*Store) stmt()  {}
-func (*For) stmt()    {}
-func (*If) stmt()     {}
-func (*Extern) stmt() {}
+func (*Instr) stmt()    {}
+func (*Load) stmt()     {}
+func (*Prefetch) stmt() {}
+func (*Store) stmt()    {}
+func (*For) stmt()      {}
+func (*If) stmt()       {}
+func (*Extern) stmt()   {}
 
 // A Kernel is one leaf function over buffers.
 //

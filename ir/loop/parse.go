@@ -310,6 +310,11 @@ func (p *parser) block(into *[]Stmt, extra func(w []string) bool) {
 
 func (p *parser) stmt(into *[]Stmt, w []string) {
 	switch w[0] {
+	case "prefetch":
+		if p.want(w, "", "") {
+			b, at := p.place(w[1])
+			*into = append(*into, &Prefetch{Buf: b, At: p.index(at)})
+		}
 	case "store":
 		if w, _, mask := p.options(w, 3); p.want(w, "", "", "") {
 			b, at := p.place(w[1])
@@ -467,18 +472,10 @@ func (p *parser) instr(into *[]Stmt, w []string) {
 	}
 	rest := w[4:]
 	if w[3] == "load" {
-		ahead := 0
-		if n := len(rest); n > 2 && rest[n-2] == "ahead" {
-			x, err := strconv.Atoi(rest[n-1])
-			if err != nil || x <= 0 {
-				p.fail("bad distance %q", rest[n-1])
-			}
-			ahead, rest = x, rest[:n-2]
-		}
 		if rest, lane, mask := p.options(rest, 1); p.want(rest, "") {
 			b, at := p.place(rest[0])
 			ix := p.index(at)
-			*into = append(*into, &Load{Dst: p.define(w[0], w[1]), Buf: b, At: ix, Lane: lane, Mask: mask, Ahead: ahead})
+			*into = append(*into, &Load{Dst: p.define(w[0], w[1]), Buf: b, At: ix, Lane: lane, Mask: mask})
 		}
 		return
 	}

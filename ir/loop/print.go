@@ -166,11 +166,9 @@ func (p *printer) stmt(s Stmt) {
 			p.line("%s %s = %s%s", s.Dst, s.Dst.typeText(), Table[s.Op].Name, operands(s.Args))
 		}
 	case *Load:
-		ahead := ""
-		if s.Ahead > 0 {
-			ahead = fmt.Sprintf(" ahead %d", s.Ahead)
-		}
-		p.line("%s %s = load %s[%s]%s%s%s", s.Dst, s.Dst.typeText(), s.Buf.Name, s.At, optional("lane", s.Lane), optional("mask", s.Mask), ahead)
+		p.line("%s %s = load %s[%s]%s%s", s.Dst, s.Dst.typeText(), s.Buf.Name, s.At, optional("lane", s.Lane), optional("mask", s.Mask))
+	case *Prefetch:
+		p.line("prefetch %s[%s]", s.Buf.Name, s.At)
 	case *Store:
 		p.line("store %s[%s] %s%s", s.Buf.Name, s.At, s.Src, optional("mask", s.Mask))
 	case *For:

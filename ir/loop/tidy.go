@@ -176,6 +176,8 @@ func (j *joiner) block(body []Stmt, outer *exprs) []Stmt {
 			if !j.frozen[s.Buf] || !j.same(e, key, s.Dst) {
 				out = append(out, &c)
 			}
+		case *Prefetch:
+			out = append(out, &Prefetch{Buf: s.Buf, At: j.index(s.At)})
 		case *Store:
 			c := *s
 			c.At, c.Src, c.Mask = j.index(s.At), j.val(s.Src), j.maybe(s.Mask)
@@ -343,6 +345,9 @@ func (l *liveness) stmt(s Stmt) bool {
 			l.need(s.Lane, s.Mask)
 		}
 		return false
+	case *Prefetch:
+		l.index(s.At)
+		return true
 	case *Store:
 		l.need(s.Src, s.Mask)
 		l.index(s.At)

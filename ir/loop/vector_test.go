@@ -91,13 +91,16 @@ func TestVectorsAreVerified(t *testing.T) {
 	}
 }
 
-// A hint is printed and read, and only for vectors of neighbours.
-func TestAhead(t *testing.T) {
-	const text = "kernel k {\n  in x f32[64]\n  out y f32[16]\n  %0 f32x16 = load x[0] ahead 32\n  store y[0] %0\n}\n"
+// A hint is printed and read, changes nothing, and may be of what does not exist.
+func TestPrefetch(t *testing.T) {
+	const text = "kernel k {\n  in x f32[16]\n  out y f32[16]\n  prefetch x[4096]\n  %0 f32x16 = load x[0]\n  store y[0] %0\n}\n"
 	k, err := loop.ParseKernel(text)
 	require.NoError(t, err)
 	require.NoError(t, k.Verify())
 	require.Equal(t, text, k.String())
-	k.Body[0].(*loop.Load).Dst = &loop.Val{Elem: loop.F32}
-	require.ErrorContains(t, k.Verify(), "ahead")
+	require.Equal(t, text, loop.Tidy(k).String())
+	x, y := make([]float32, 16), make([]float32, 16)
+	x[3] = 5
+	require.NoError(t, loop.Run(k, nil, false, []loop.Mem{x, y}, nil))
+	require.Equal(t, x, y)
 }

@@ -305,10 +305,11 @@ func (v *verifier) stmt(s Stmt) {
 			v.index(s.At, s.Buf.Name)
 			v.vector(s.Lane, I32, s.Dst != nil && s.Dst.Vec, "lanes of a load from "+s.Buf.Name)
 			v.vector(s.Mask, Bool, s.Dst != nil && s.Dst.Vec, "mask of a load from "+s.Buf.Name)
-			if s.Ahead != 0 && (s.Ahead < 0 || s.Dst == nil || !s.Dst.Vec || s.Lane != nil) {
-				v.fail("a load from %s cannot look %d ahead", s.Buf.Name, s.Ahead)
-			}
 			v.define(s.Dst, s.Buf.Elem, "load")
+		}
+	case *Prefetch:
+		if v.buffer(s.Buf, false) {
+			v.index(s.At, s.Buf.Name)
 		}
 	case *Store:
 		if v.buffer(s.Buf, true) {
