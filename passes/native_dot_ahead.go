@@ -66,8 +66,9 @@ func (g *gemm) sinceFrom() loop.Index {
 }
 
 // askInPlace asks for vector v of the next panel, where panels are read in place.
+// One with all sums is read too fast for that to gain.
 func (g *gemm) askInPlace(v int) {
-	if g.next != nil {
+	if g.next != nil && g.from != nil {
 		g.Prefetch(g.operand[g.vector].buf, g.inNext(lane(v), g.sinceFrom()))
 	}
 }
@@ -101,11 +102,16 @@ func (g *gemm) asksBeside(t rowTile) func() {
 	}
 	// A row for every four sums: a quarter of all for each tile.
 	row, ok := g.stride(g.vector, g.sums[0]).Const()
-	begin := g.shape.rows // of the tile after the one that copies
+	tiles := (rows + g.shape.rows - 1) / g.shape.rows
+	begin := (rows + tiles - 1) / tiles // of the tile after the one that copies, or less
 	if !ok || row%4 != 0 || rows < 3*begin {
 		return nil
 	}
 	start := share(3*sums/4, max(1, rows-2*begin), t.local.Add(loop.AtDim(loop.N(-begin))))
+	if n, ok := g.extent(g.sums[0]).Const(); g.from != nil && !(ok && n%g.shape.sums == 0) { // the last panel is shorter
+		last := g.IndexVal(loop.AtDim(g.extent(g.sums[0]).AddN(-sums / 4)).Add(g.next.from.Scale(loop.N(-1))))
+		start = loop.At(g.Do(loop.Min, g.IndexVal(start), g.Do(loop.Max, last, g.SizeOf(loop.N(0)))))
+	}
 	return func() {
 		at := g.inNext(loop.Index{}, start).Add(g.sinceFrom().Scale(loop.N(row / 4)))
 		for v := range g.masks {

@@ -96,7 +96,6 @@ func (g *gemm) fewRows() {
 		return
 	}
 	g.panel = nil
-	g.findNext()
 	g.rowTiles(false, func(t rowTile) { g.finishTile(t, g.allSums(t)) })
 }
 
