@@ -48,6 +48,10 @@ func (b *block) train(m *ir.Module) {
 			Helpf("return f32[B]; the step takes the mean"))
 	}
 	if api.PerExample {
+		if n, ok := api.Loss.Results[0].Shape[0].Const(); ok {
+			b.fail(b.errorf(b.value("clip"), "`perExample` needs a batch whose size is open, but `%s` returns f32[%d]", f.decl.Name.Text, n).
+				Helpf("declare it by `dim B`; -dim 'B<=%d' bounds it", n))
+		}
 		b.separate(b.value("clip"), t.Loss)
 	}
 	api.Loss.Results[0].Shape = nil // the mean
