@@ -144,14 +144,17 @@ func (l *lowerer) demandRun(body []loop.Stmt, halves []int) {
 			}
 		case *loop.Load:
 			l.pending[s.Dst] = s
-		case *loop.Prefetch:
-			l.stmt(s, halves)
 		}
 	}
-	// Integers are not computed in another order.
+	// Integers are not computed in another order, nor what only they are needed for.
 	for _, s := range body {
-		if in, ok := s.(*loop.Instr); ok && in.Dst.Elem == loop.Int {
-			l.instr(in, halves)
+		switch s := s.(type) {
+		case *loop.Instr:
+			if s.Dst.Elem == loop.Int {
+				l.instr(s, halves)
+			}
+		case *loop.Prefetch:
+			l.stmt(s, halves)
 		}
 	}
 	for h := range halves {
