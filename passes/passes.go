@@ -116,7 +116,7 @@ var List = []*Pass{
 			{"batch", "larger convolutions gain more"},
 			{"cse.3", "a step would keep the transformed images, which are larger than the images, for its gradients"},
 		},
-		Run: each(winograd),
+		Run: winograd,
 	},
 	{
 		Name:  "dce.2",

@@ -31,10 +31,7 @@ type PreparedValue struct{ Part, Offset int }
 // again and again.
 func prepare(p *Program) error {
 	r := &preparer{p: p, g: ops.On(ir.NewBuilder("prepare")), params: map[ir.Binding]*ir.Value{}, panels: map[*ir.Value]bool{}}
-	users := slices.Clone(p.Entries)
-	for _, s := range p.Samplers {
-		users = append(users, s.Step, s.Sample)
-	}
+	users := p.inference()
 	r.declare(users)
 	for i, e := range users {
 		if err := r.entry(i, e); err != nil {
@@ -99,7 +96,7 @@ func (r *preparer) entry(i int, e *ir.Entry) error {
 	if e == nil || e.Func == nil {
 		return nil
 	}
-	if slices.ContainsFunc(e.Out, func(b ir.Binding) bool { return b.Kind == ir.WeightKind }) {
+	if changesWeights(e) {
 		return r.repeated(e)
 	}
 	f, err := expand(e.Func)

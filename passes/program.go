@@ -2,6 +2,7 @@ package passes
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -49,6 +50,21 @@ func copyEntry(e *ir.Entry) *ir.Entry {
 	}
 	c := *e
 	return &c
+}
+
+// inference are the entries and what samplers call, some of which may be nil: all
+// functions but those of training.
+func (p *Program) inference() []*ir.Entry {
+	out := slices.Clone(p.Entries)
+	for _, s := range p.Samplers {
+		out = append(out, s.Step, s.Sample)
+	}
+	return out
+}
+
+// changesWeights reports whether e writes weights, as one with state does.
+func changesWeights(e *ir.Entry) bool {
+	return slices.ContainsFunc(e.Out, func(b ir.Binding) bool { return b.Kind == ir.WeightKind })
 }
 
 // A slot is a place of a Program that holds a function.

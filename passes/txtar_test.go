@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write want.ir of the files in testdata"
 
 // functions are the passes over functions that files in testdata may name.
 var functions = map[string]func(*ir.Func) (*ir.Func, error){
-	"simplify": simplify, "simplifyLate": simplifyLate, "cse": cse, "invariants": invariants, "dce": dce, "batch": batch, "winograd": winograd,
+	"simplify": simplify, "simplifyLate": simplifyLate, "cse": cse, "invariants": invariants, "dce": dce, "batch": batch, "winograd": inCheapestForm,
 	"fuse": func(f *ir.Func) (*ir.Func, error) { return fuse(f, false) },
 }
 

@@ -2,6 +2,7 @@ package passes
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -14,7 +15,22 @@ import (
 // multiplied place by place, summed over channels, and transformed back. That
 // takes n*n = (m+2)² products of channels for m*m results, in place of 9*m*m:
 // a quarter for m = 4, the most that float32 bears well.
-func winograd(f *ir.Func) (*ir.Func, error) { return winogradWith(f, cheapestForm) }
+func winograd(p *Program) error {
+	still := map[**ir.Func]bool{}
+	for _, e := range p.inference() {
+		if e != nil && !changesWeights(e) {
+			still[&e.Func] = true
+		}
+	}
+	for _, s := range p.slots() {
+		f, err := winogradWith(*s.f, func(v *ir.Value) (winogradForm, bool) { return cheapestForm(v, still[s.f]) })
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		*s.f = f
+	}
+	return nil
+}
 
 // winogradWith writes convolutions in the form that is chosen for them, if any is.
 func winogradWith(f *ir.Func, choose func(v *ir.Value) (winogradForm, bool)) (*ir.Func, error) {
@@ -114,8 +130,9 @@ func winogradForms(v *ir.Value) []winogradForm {
 	return out
 }
 
-// cheapestForm is the cheapest form of v, if that gains by it.
-func cheapestForm(v *ir.Value) (best winogradForm, ok bool) {
+// cheapestForm is the cheapest form of v, if that gains by it. In functions of
+// inference filters are prepared: they need not be transformed, but read.
+func cheapestForm(v *ir.Value, inference bool) (best winogradForm, ok bool) {
 	forms := winogradForms(v)
 	if forms == nil {
 		return best, false
@@ -133,9 +150,21 @@ func cheapestForm(v *ir.Value) (best winogradForm, ok bool) {
 	if !known {
 		images = 1
 	}
+	filterCost := func(numbers int) float64 {
+		switch {
+		case !inference:
+			return winogradFilter
+		case numbers*in*out <= nearFilter:
+			return preparedNear
+		}
+		return preparedFar
+	}
 	least := float64(9 * images * constant(image[1]) * constant(image[2]))
+	if inference {
+		least += 9 * filterCost(9)
+	}
 	for _, c := range forms {
-		if cost := c.cost(images, in, out); cost < least {
+		if cost := c.cost(images, in, out, filterCost((c.m+2)*(c.m+2))); cost < least {
 			best, ok, least = c, true, cost
 		}
 	}
@@ -144,15 +173,19 @@ func cheapestForm(v *ir.Value) (best winogradForm, ok bool) {
 
 // What a number of a transformed filter or image costs, to be computed, written
 // and read again, in products of a contraction: measured on convolutions of
-// ResNet-18, where large filters do not stay in a cache.
+// ResNet-18, where large filters do not stay in a cache. Prepared ones, and those
+// of the filter as it is, are read from a cache or from memory.
 const (
 	winogradFilter = 30
+	preparedNear   = 4
+	preparedFar    = 45
+	nearFilter     = 1 << 18 // numbers of a filter that stays in a level 2 cache
 	winogradImage  = 20
 )
 
 // cost is the products that the form takes for each pair of channels in and out.
-func (c winogradForm) cost(images, in, out int) float64 {
+func (c winogradForm) cost(images, in, out int, filter float64) float64 {
 	tiles := float64(images * c.along[0] * c.along[1])
 	numbers := float64((c.m + 2) * (c.m + 2))
-	return numbers * (tiles*(1+winogradImage*(1/float64(in)+1/float64(out))) + winogradFilter)
+	return numbers * (tiles*(1+winogradImage*(1/float64(in)+1/float64(out))) + filter)
 }

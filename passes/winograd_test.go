@@ -107,27 +107,37 @@ func TestWinogradForms(t *testing.T) {
 		size, in, out int
 		geo           ops.Geometry
 		groups, m     int
+		prepared      int // m where filters are prepared
 	}{
-		{16, 32, 64, 64, square(3, 1, 1, 1), 1, 4},
-		{16, 4, 512, 512, square(3, 1, 1, 1), 1, 2},
-		{1, 32, 64, 64, square(3, 1, 1, 1), 1, 4},
-		{"B", 32, 64, 64, square(3, 1, 1, 1), 1, 4},
-		{1, 4, 512, 512, square(3, 1, 1, 1), 1, 0},
-		{16, 32, 3, 64, square(3, 1, 1, 1), 1, 0},
-		{16, 32, 64, 1, square(3, 1, 1, 1), 1, 0},
-		{16, 32, 64, 64, square(3, 2, 1, 1), 1, 0},
-		{16, 32, 64, 64, square(3, 1, 2, 2), 1, 0},
-		{16, 32, 64, 64, square(3, 1, 3, 1), 1, 0},
-		{16, 32, 64, 64, square(5, 1, 2, 1), 1, 0},
-		{16, 32, 64, 64, square(3, 1, 1, 1), 2, 0},
+		{16, 32, 64, 64, square(3, 1, 1, 1), 1, 4, 4},
+		{16, 4, 512, 512, square(3, 1, 1, 1), 1, 2, 2},
+		{1, 32, 64, 64, square(3, 1, 1, 1), 1, 4, 4},
+		{"B", 32, 64, 64, square(3, 1, 1, 1), 1, 4, 4},
+		{1, 4, 512, 512, square(3, 1, 1, 1), 1, 0, 0},
+		{1, 14, 32, 64, square(3, 1, 1, 1), 1, 0, 4},
+		{1, 8, 256, 256, square(3, 1, 1, 1), 1, 0, 0},
+		{16, 32, 3, 64, square(3, 1, 1, 1), 1, 0, 0},
+		{16, 32, 64, 1, square(3, 1, 1, 1), 1, 0, 0},
+		{16, 32, 64, 64, square(3, 2, 1, 1), 1, 0, 0},
+		{16, 32, 64, 64, square(3, 1, 2, 2), 1, 0, 0},
+		{16, 32, 64, 64, square(3, 1, 3, 1), 1, 0, 0},
+		{16, 32, 64, 64, square(5, 1, 2, 1), 1, 0, 0},
+		{16, 32, 64, 64, square(3, 1, 1, 1), 2, 0, 0},
 	} {
 		g := ops.On(ir.NewBuilder("f"))
 		y := g.Conv(g.Param("x", f32(c.b, c.size, c.size, c.in)), g.Param("w", f32(c.geo.Kernel[0], c.geo.Kernel[1], c.in/c.groups, c.out)), c.geo, c.groups)
 		require.NoError(t, g.Err)
-		form, ok := cheapestForm(y)
-		assert.Equal(t, c.m > 0, ok, "%v", c)
-		assert.Equal(t, c.m, form.m, "%v", c)
+		for inference, m := range map[bool]int{false: c.m, true: c.prepared} {
+			form, ok := cheapestForm(y, inference)
+			assert.Equal(t, m > 0, ok, "%v %v", c, inference)
+			assert.Equal(t, m, form.m, "%v %v", c, inference)
+		}
 	}
+}
+
+// inCheapestForm is f as a function of training has it.
+func inCheapestForm(f *ir.Func) (*ir.Func, error) {
+	return winogradWith(f, func(v *ir.Value) (winogradForm, bool) { return cheapestForm(v, false) })
 }
 
 // In float32 the results are nearly as exact as those of the convolution.
@@ -175,5 +185,21 @@ func TestWinogradInLoops(t *testing.T) {
 		require.Zero(t, have["conv"]+have["conv_input"]+have["conv_filter"])
 		require.NoError(t, newOracle(5).same(f, w))
 		lowered(t, w, nil)
+	}
+}
+
+// Filters are prepared where weights stay, which is not so in entries with state.
+func TestWinogradOfInference(t *testing.T) {
+	for _, changes := range []bool{false, true} {
+		p := program(build(t, func(g ops.Graph) []*ir.Value {
+			two := func(x int) []int { return []int{x, x} }
+			geo := ops.Geometry{Kernel: two(3), Stride: two(1), PadLo: two(1), PadHi: two(1), Dilation: two(1)}
+			return []*ir.Value{g.Conv(g.Param("x", f32(1, 14, 14, 32)), g.Param("w", f32(3, 3, 32, 64)), geo, 1)}
+		}))
+		if changes {
+			p.Entries[0].Out[0].Kind = ir.WeightKind
+		}
+		require.NoError(t, winograd(p))
+		assert.Equal(t, map[bool]int{false: 1}[changes], countOps(p.Entries[0].Func)["untile"])
 	}
 }
