@@ -97,7 +97,11 @@ func gemm(m *module, o options) error {
 		tw := tabwriter.NewWriter(os.Stdout, 10, 0, 2, ' ', tabwriter.AlignRight)
 		fmt.Fprintln(tw, "form\tM\tN\tK\tms\tGF/s\tof peak\tGB/s\t  what")
 		for _, p := range all {
-			r, err := m.run(&workload{name: p.name(), program: "gemm"}, o, cores, "")
+			var r *result
+			err := limit.during(func() (err error) {
+				r, err = m.run(&workload{name: p.name(), program: "gemm"}, o, cores, "")
+				return err
+			})
 			if err != nil {
 				return err
 			}

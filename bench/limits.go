@@ -13,6 +13,7 @@ import (
 // They are zero where nobody knows how to measure them.
 type limits struct {
 	cores  int
+	target string
 	flops  float64         // a second: fused multiply-adds in registers, each two operations, as the target has them
 	avx2   float64         // the same with 8 lanes
 	avx512 float64         // with 16
@@ -40,26 +41,43 @@ func (l *limits) String() string {
 // measureLimits takes the best of several tries, since whatever else the
 // machine does can only slow them down.
 func measureLimits(cores int, target string) *limits {
-	l := &limits{cores: cores, speeds: map[int]float64{}}
-	if target == "portable" {
+	l := &limits{cores: cores, target: target, speeds: map[int]float64{}}
+	l.measurePeak()
+	return l
+}
+
+// during runs f and sets the peak to the mean of what it is before and after:
+// clocks of processors change from one minute to the next.
+func (l *limits) during(f func() error) error {
+	l.measurePeak()
+	before := l.flops
+	err := f()
+	l.measurePeak()
+	l.flops = (before + l.flops) / 2
+	return err
+}
+
+// measurePeak sets flops.
+func (l *limits) measurePeak() {
+	cores := l.cores
+	if l.target == "portable" {
 		l.scalar = scalarSpeed(cores)
 	}
 	if !hasFlag("fma") || !hasFlag("avx2") {
-		return l
+		return
 	}
 	const n = 1 << 18
 	l.avx2 = bestOf(cores, n*fma256FLOPs, func(int) { fma256(n) })
 	l.flops = l.avx2
 	if hasFlag("avx512f") {
 		l.avx512 = bestOf(cores, n*fma512FLOPs, func(int) { fma512(n) })
-		if target != "amd64-avx2" {
+		if l.target != "amd64-avx2" {
 			l.flops = max(l.flops, l.avx512)
 		}
 	}
 	if l.scalar > 0 {
 		l.flops = l.scalar
 	}
-	return l
 }
 
 // speed is how many bytes a second the cores can read of memory of some size

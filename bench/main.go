@@ -127,14 +127,18 @@ func table(m *module, o options, chosen []*workload, cores int) error {
 	limit := measureLimits(cores, o.target)
 	fmt.Printf("%s\n\n", limit)
 	tw := tabwriter.NewWriter(os.Stdout, 12, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "workload\tms\tmin ms\tcpu ms\tof limit\tpeer ms\tratio\tMB\tmallocs\t  kernels, peer")
+	fmt.Fprintln(tw, "workload\tms\tmin ms\tcpu ms\tpeak GF/s\tof limit\tpeer ms\tratio\tMB\tmallocs\t  kernels, peer")
 	tw.Flush()
 	for _, w := range chosen {
 		profile := ""
 		if o.profile {
 			profile = filepath.Join(m.dir, w.name+".prof")
 		}
-		r, err := m.run(w, o, cores, profile)
+		var r *result
+		err := limit.during(func() (err error) {
+			r, err = m.run(w, o, cores, profile)
+			return err
+		})
 		if err != nil {
 			fmt.Printf("%12s  %v\n", w.name, err)
 			continue
@@ -149,7 +153,7 @@ func table(m *module, o options, chosen []*workload, cores int) error {
 				peerName = fmt.Sprintf("%s (%.0f MB)", p.Peer, p.RSS)
 			}
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.0f\t%.3g\t  %s %s\n", w.name, digits(r.Median), digits(r.Min), digits(r.CPU), share, peerMS, ratio, r.RSS, r.Mallocs, r.Kernels, peerName)
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%.0f\t%s\t%s\t%s\t%.0f\t%.3g\t  %s %s\n", w.name, digits(r.Median), digits(r.Min), digits(r.CPU), limit.flops/1e9, share, peerMS, ratio, r.RSS, r.Mallocs, r.Kernels, peerName)
 		tw.Flush()
 		if bad := w.wrong(r); bad != "" {
 			fmt.Printf("  WRONG: %s\n", bad)
