@@ -127,24 +127,25 @@ func (g *gemm) cutRows(most int) int {
 		if n <= s.block {
 			s.block -= s.block % n
 		} else if n < unknown {
-			for d := s.block; d > s.block/2; d-- {
-				if n%d == 0 {
-					s.block = d
-					break
-				}
-			}
+			s.block = g.equalBlock(n, s.block)
 		}
 	}
 	if n := constant(g.extent(s.inside[0])); len(s.inside) == 1 && n%s.block != 0 && (!g.operand[1-g.vector].computed || g.operand[1-g.vector].guard != nil) {
 		// Equal blocks have tiles of two sizes, others small ones at their end.
-		for d := most; d > s.block/2; d-- {
-			if n%d == 0 {
-				s.block = d
-				break
-			}
-		}
+		s.block = g.equalBlock(n, most)
 	}
 	return s.block * rest
+}
+
+// equalBlock is the largest size of blocks up to most that n is cut into without
+// rest, if it is more than half of the block as it is, else that.
+func (g *gemm) equalBlock(n, most int) int {
+	for d := most; d > g.shape.block/2; d-- {
+		if n%d == 0 {
+			return d
+		}
+	}
+	return g.shape.block
 }
 
 // chooseTile chooses what is copied and what the registers hold, for pieces of

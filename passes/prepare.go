@@ -1,6 +1,7 @@
 package passes
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/lmc-lang/lmc/ir"
@@ -193,31 +194,20 @@ func copyWith(b *ir.Builder, v *ir.Value, env map[*ir.Value]*ir.Value) *ir.Value
 // are still: contractions get operands in panels, and loops give away what their
 // bodies compute from what is still.
 func (r *preparer) level(f *ir.Func, still []bool) (*ir.Func, error) {
-	b := ir.NewBuilder(f.Name)
-	b.F.Doc = f.Doc
-	g := ops.On(b)
 	at := stillness{}
-	env := make([]*ir.Value, len(f.Values))
-	for i, q := range f.Params {
-		env[q.ID] = copyParam(b, q)
-		at[env[q.ID]] = still[i]
-	}
-	for _, v := range f.Values {
-		if v.Op == ir.Param {
-			continue
+	env := map[*ir.Value]*ir.Value{}
+	var fail error
+	out, err := rewrite(f, func(g ops.Graph, v *ir.Value, args []*ir.Value) *ir.Value {
+		if len(at) == 0 {
+			for i, q := range f.Params {
+				at[env[q]] = still[i]
+			}
 		}
-		args := make([]*ir.Value, len(v.Args))
-		for i, a := range v.Args {
-			args[i] = env[a.ID]
-		}
-		b.Pos, b.Scope = v.Pos, v.Scope
 		switch v.Op {
 		case ops.Scan:
-			var err error
-			if env[v.ID], err = r.loop(g, v, args, at); err != nil {
-				return nil, err
-			}
-			continue
+			x, err := r.loop(g, v, args, at)
+			fail = errors.Join(fail, err)
+			return x
 		case ops.Dot:
 			if i, axis := r.packs(v, args, at); i >= 0 {
 				panels := g.Panels(args[i], axis)
@@ -225,11 +215,7 @@ func (r *preparer) level(f *ir.Func, still []bool) (*ir.Func, error) {
 				args[i] = g.Do(ops.Packed, []*ir.Value{args[i], panels}, ops.Axis.Is(axis))
 			}
 		}
-		env[v.ID] = b.Copy(v, args)
-	}
-	results := make([]*ir.Value, len(f.Results))
-	for i, x := range f.Results {
-		results[i] = env[x.ID]
-	}
-	return b.Return(results...)
+		return nil
+	}, env)
+	return out, errors.Join(fail, err)
 }
